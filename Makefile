@@ -1,0 +1,56 @@
+# `make help` lists what there is. Every target sets up what it needs first.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+JOBS ?= 2
+PYTHON ?= python3
+UV := uv==0.13.8
+READY := .venv/.ready
+RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
+
+.PHONY: help setup repro quick test test-long lint bench requirements clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is $$($(PYTHON) --version), expected 3.11 or newer: make PYTHON=python3.12 …" >&2; exit 2; }
+	@echo "Setting up .venv (6 GB, a few minutes)" >&2
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
+	@.venv/bin/uv pip install --quiet --python .venv/bin/python -r requirements.txt
+	@.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps -e .
+	@touch $@
+
+setup: $(READY) ## make .venv with the pinned requirements
+
+repro: $(READY) ## run the pets study: JOBS trainings side by side, then the table
+	@$(RUN) JOBS=$(JOBS) scripts/repro .
+
+quick: $(READY) ## the two-minute tour: the digits study
+	@$(RUN) JOBS=$(JOBS) scripts/repro studies/digits
+
+test: $(READY) lint ## lint, types, imports, dependencies, tests
+	@$(RUN) python -m pytest
+
+test-long: $(READY) ## what takes longer
+	@$(RUN) python -m pytest -m long
+
+lint: $(READY) ## ruff, mypy, import-linter, deptry
+	@$(RUN) ruff check --quiet .
+	@$(RUN) ruff format --check --quiet .
+	@$(RUN) mypy --no-error-summary
+	@PYTHONPATH=src $(RUN) lint-imports --no-cache > .lint-imports.log || { cat .lint-imports.log; exit 1; }
+	@rm -f .lint-imports.log
+	@$(RUN) deptry src 2> .deptry.log || { cat .deptry.log; exit 1; }
+	@rm -f .deptry.log
+
+bench: $(READY) ## side-by-side ratios: step, epoch, start-up
+	@$(RUN) PYTHONPATH=src python -m benchmarks
+
+requirements: $(READY) ## resolve pyproject.toml into requirements.txt anew
+	@.venv/bin/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal \
+	  --no-header --no-annotate --quiet --output-file requirements.txt
+
+clean: ## remove what `make` can make again, but no results
+	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache src/*.egg-info

@@ -1,0 +1,29 @@
+"""Model tests before training: `checks/<name>.py` exposes `Settings` and `run(subject, settings) -> Finding`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+from torch.optim import Optimizer
+
+from pawprint.data.batches import Batch
+from pawprint.objectives import OBJECTIVES
+from pawprint.types import Data, LossTerms, RunSpec
+
+
+@dataclass(frozen=True)
+class CheckSubject:
+    """A model as it would be trained, at its starting point, with one batch of its data.
+
+    Each check gets a subject of its own, freshly built: what it does to it reaches no training.
+    """
+
+    spec: RunSpec
+    data: Data
+    model: nn.Module
+    optimizer: Optimizer
+    batch: Batch
+
+    @property
+    def objective(self) -> Callable[[nn.Module, Batch], LossTerms]:
+        return OBJECTIVES[self.spec.objective]

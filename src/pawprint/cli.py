@@ -1,0 +1,81 @@
+"""What a person types: `pawprint train`, `pawprint init-data`. Heavy imports wait until a command needs them.
+
+Exit codes: 0 done, 1 the work failed, 2 settings or options cannot be used, 130 interrupted.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pawprint.errors import PawprintError, SettingsError
+
+app = typer.Typer(
+    help="Train and test image classifiers, reproducibly. `dvc repro` runs a study; these are the pieces by hand.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 done, 1 the work failed, 2 settings or options cannot be used, 130 interrupted.",
+)
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; results and errors only.")]
+
+
+@app.callback()
+def _options() -> None:
+    """Several commands, also while there are few."""
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Any setting of params.yaml: pawprint train --variant baseline --lr 1e-2 --batch-size 64",
+)
+def train(
+    context: typer.Context,
+    variant: Annotated[str, typer.Option(help="A variant of this folder's params.yaml.")] = "baseline",
+    seed: Annotated[int | None, typer.Option(help="One seed instead of the variant's.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write; default: a new folder below runs/train.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train one variant by hand, settings overridden on the command line; never into DVC's outputs."""
+    from pawprint import paths
+    from pawprint.by_hand import train_by_hand
+    from pawprint.params import parse_options, read_study
+
+    if quiet:
+        os.environ["PAWPRINT_PROGRESS"] = "quiet"
+    study, specs = read_study(paths.PARAMS, overrides=parse_options(context.args))
+    for line in train_by_hand(study, specs, variant, seed, out):
+        print(line)
+
+
+@app.command("init-data")
+def init_data_command(
+    folder: Annotated[Path, typer.Argument(help="One folder a class; train/val/test above them if you have a split.")],
+) -> None:
+    """Check a folder of your own pictures, and point params.yaml at it."""
+    from pawprint import paths
+    from pawprint.data.init_data import init_data
+
+    print(init_data(folder, paths.PARAMS))
+
+
+def main() -> None:
+    """The `pawprint` command: errors become one message on stderr and an exit code."""
+    try:
+        app()
+    except SettingsError as error:
+        for fault in error.faults:
+            print(f"pawprint: {fault}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except PawprintError as error:
+        print(f"pawprint: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

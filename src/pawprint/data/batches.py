@@ -1,0 +1,66 @@
+"""From packed arrays to what a model sees. No picture is decoded here: that was `prepare`'s work."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pawprint.data.views import FlipAndCrop
+from pawprint.seeding import generator
+from pawprint.types import Data, RunSpec, Split
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One optimizer step's examples."""
+
+    images: torch.Tensor  # (B, C, H, W) float32, standardized
+    labels: torch.Tensor  # (B,) int64
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def unit_range(images: np.ndarray) -> torch.Tensor:
+    """(B, H, W, C) uint8 → (B, C, H, W) float32 in [0, 1], channels last in memory."""
+    return (torch.from_numpy(images.astype(np.float32)) / 255).permute(0, 3, 1, 2)
+
+
+def standardize(images: torch.Tensor, data: Data) -> torch.Tensor:
+    """[0, 1] → mean 0 and standard deviation 1 per channel, by train's statistics."""
+    mean = torch.tensor(data.mean, dtype=torch.float32, device=images.device)[:, None, None]
+    std = torch.tensor(data.std, dtype=torch.float32, device=images.device)[:, None, None]
+    return (images - mean) / std
+
+
+class TrainBatches:
+    """The training set, shuffled and augmented anew in each epoch (counted from 1).
+
+    A last batch of a single example is left out: batch normalisation has no variance of one example.
+    """
+
+    def __init__(self, data: Data, spec: RunSpec) -> None:
+        self.data, self.split, self.spec = data, data.train, spec
+        n = len(self.split)
+        left_over = n % spec.batch_size
+        self.steps_per_epoch = math.ceil(n / spec.batch_size) - (left_over == 1 and n > 1)
+        self.augment = FlipAndCrop(n, data.image_shape[1], spec.random_flip, spec.random_crop_percent, spec.seed)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch, from batch `start` on (to resume in the middle)."""
+        order = generator("order", self.spec.seed, epoch).permutation(len(self.split))
+        flips, shifts = self.augment.draw(epoch)
+        for number in range(start, self.steps_per_epoch):
+            rows = order[number * self.spec.batch_size : (number + 1) * self.spec.batch_size]
+            images = self.augment(self.split.images[rows], flips[rows], shifts[rows])
+            labels = torch.from_numpy(self.split.labels[rows])
+            yield Batch(standardize(unit_range(images), self.data), labels)
+
+
+def in_order(split: Split, batch_size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """All of a split: pictures (B, C, H, W) float32 in [0, 1], not standardized, and labels (B,)."""
+    for start in range(0, len(split), batch_size):
+        rows = slice(start, start + batch_size)
+        yield unit_range(split.images[rows]), torch.from_numpy(np.array(split.labels[rows]))

@@ -1,0 +1,68 @@
+"""Prepared data as training, test and probes read it: arrays that are memory-mapped, not decoded.
+
+What the folder holds stands in packed.py, which writes it.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pawprint.data.index import PARTS, listed, read_table
+from pawprint.errors import DataError
+from pawprint.types import Data, Split
+
+
+def load(folder: Path, excluded: Path | None = None) -> Data:
+    """The prepared data, its pictures memory-mapped (read-only).
+
+    `excluded` is a CSV with the one column image_name: training pictures to leave out. Those left are then
+    held in memory; mean and std stay those of the whole of train. Raises DataError for a folder that is not
+    a prepared one and for names that are not in train.
+    """
+    try:
+        description = json.loads((folder / "data.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{folder.resolve()}: no data.json; run `dvc repro prepare` first") from None
+    table = read_table(folder / "split.csv")
+    parts = {part: _load_part(folder, part, table[table["split"] == part]) for part in PARTS}
+    if excluded is not None:
+        parts["train"] = _without(parts["train"], excluded)
+    return Data(
+        train=parts["train"],
+        val=parts["val"],
+        test=parts["test"],
+        unlabelled=None,
+        class_names=description["class_names"],
+        image_shape=tuple(description["image_shape"]),
+        mean=tuple(description["mean"]),
+        std=tuple(description["std"]),
+        split_hash=description["split_hash"],
+        content_hash=description["content_hash"],
+    )
+
+
+def _load_part(folder: Path, part: str, rows: pd.DataFrame) -> Split:
+    images = np.load(folder / f"{part}_images.npy", mmap_mode="r")
+    labels = np.load(folder / f"{part}_labels.npy")
+    if not len(images) == len(labels) == len(rows):
+        raise DataError(
+            f"{folder}: {part} has {len(images)} pictures, {len(labels)} labels and {len(rows)} lines in"
+            " split.csv; run `dvc repro --force prepare`"
+        )
+    return Split(names=rows["image_name"].tolist(), images=images, labels=labels)
+
+
+def _without(train: Split, excluded: Path) -> Split:
+    try:
+        names = pd.read_csv(excluded, dtype=str, keep_default_na=False)["image_name"].tolist()
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{excluded}: expected a CSV with the column image_name: {error}") from error
+    strangers = sorted(set(names) - set(train.names))
+    if strangers:
+        raise DataError(f"{excluded}: {len(strangers)} names are not in train: {listed(strangers)}")
+    if not names:
+        return train
+    keep = np.flatnonzero(~np.isin(train.names, names))
+    return Split([train.names[i] for i in keep], train.images[keep], train.labels[keep])

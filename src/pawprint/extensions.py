@@ -1,0 +1,40 @@
+"""Checks and probes are found by their names: `checks/<name>.py` with a function `run`."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from pydantic import ValidationError
+
+from pawprint.errors import SettingsError
+from pawprint.params import nearest
+from pawprint.types import Finding
+
+
+def find(package: ModuleType, settings: dict[str, dict[str, Any]]) -> dict[str, Callable[..., Finding]]:
+    """The `run` of each name in `settings`, its settings checked and filled in.
+
+    Each module has a validated record `Settings`. All faults are raised together, as SettingsError.
+    """
+    section = package.__name__.rpartition(".")[2]
+    available = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    found, faults = {}, []
+    for name, given in settings.items():
+        if name not in available:
+            faults.append(f"{section}: {name}: no such file in {section}/; {nearest(name, available)}")
+            continue
+        module = importlib.import_module(f"{package.__name__}.{name}")
+        try:
+            found[name] = _bound(module, given)
+        except ValidationError as error:
+            faults += [f"{section}: {name}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+    if faults:
+        raise SettingsError(faults)
+    return found
+
+
+def _bound(module: ModuleType, given: dict[str, Any]) -> Callable[..., Finding]:
+    settings = module.Settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+    return lambda subject: module.run(subject, settings)

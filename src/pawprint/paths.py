@@ -1,0 +1,104 @@
+"""Where every artefact lives: the only module that spells a path.
+
+Paths are relative to the study's folder, in which every stage runs. What one person's machine alone
+needs (resumable state, trackers' files, timings) lies outside DVC's outputs, below `runs()`.
+"""
+
+import os
+from pathlib import Path
+
+from pawprint.types import TrainOutputs
+
+PARAMS = Path("params.yaml")
+RESOLVED = Path("params")  # <variant>.yaml each
+FETCHED = Path("data/fetch")
+PREPARED = Path("data/prepare")
+EXCLUDED = Path("data/check/excluded.csv")
+CHECK_REPORT = Path("metrics/check/report.json")
+GATE = Path("metrics/check/gate.json")
+COMPARISON = Path("metrics/compare/table.json")
+COMPARISON_CHARTS = Path("plots/compare")
+
+PACKAGE = Path(__file__).parent
+
+# What `train` imports of pawprint, beside its stage: a change here is another training.
+# A test holds this list against dvc.yaml and against the imports themselves.
+TRAINING_CODE = (
+    "atomic.py",
+    "data/batches.py",
+    "data/index.py",
+    "data/prepared.py",
+    "data/views.py",
+    "diagnostics/gradient_norm.py",
+    "errors.py",
+    "models",
+    "objectives",
+    "params.py",
+    "paths.py",
+    "progress.py",
+    "seeding.py",
+    "stages/entry.py",
+    "stages/train.py",
+    "tracking",
+    "training",
+    "types.py",
+)
+
+
+def resolved(variant: str) -> Path:
+    """The variant's settings as `resolve` wrote them."""
+    return RESOLVED / f"{variant}.yaml"
+
+
+def train_outputs(variant: str, root: Path = Path()) -> TrainOutputs:
+    """Where `train` writes; `root` is another folder than the study's for a training by hand."""
+    return TrainOutputs(
+        models=root / "models/train" / variant,
+        curves=root / "plots/train" / variant,
+        metrics=root / "metrics/train" / f"{variant}.json",
+    )
+
+
+def test_metrics(variant: str) -> Path:
+    return Path("metrics/test") / f"{variant}.json"
+
+
+def test_tables(variant: str) -> Path:
+    """Folder of predictions, per-class figures and the confusion matrix."""
+    return Path("plots/test") / variant
+
+
+def probe_metrics(variant: str) -> Path:
+    return Path("metrics/probe") / f"{variant}.json"
+
+
+def probe_figures(variant: str) -> Path:
+    return Path("plots/probe") / variant
+
+
+def runs() -> Path:
+    """The absolute folder of what is not an output: PAWPRINT_RUNS, or `runs/` in the study's folder.
+
+    `dvc exp run --temp` and `--queue` work in a copy below `.dvc/tmp/exps` that is deleted afterwards;
+    what must outlive it goes to the checkout that the copy was made from.
+    """
+    if "PAWPRINT_RUNS" in os.environ:
+        return Path(os.environ["PAWPRINT_RUNS"]).resolve()
+    here = Path.cwd()
+    for parent in here.parents:
+        if parent.parts[-3:] == (".dvc", "tmp", "exps"):
+            copy = next(folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir())
+            return parent.parents[2] / here.relative_to(copy) / "runs"
+    return here / "runs"
+
+
+def resumable_state(run_id: str) -> Path:
+    return runs() / "state" / f"{run_id}.safetensors"
+
+
+def tracker_files(tracker: str) -> Path:
+    return runs() / tracker
+
+
+def timings() -> Path:
+    return runs() / "timings.jsonl"

@@ -1,0 +1,20 @@
+"""fetch: get the pictures of `data.source` and their index, into data/fetch."""
+
+from pawprint import paths
+from pawprint.atomic import whole_folder
+from pawprint.data.index import read_table
+from pawprint.data.sources import SOURCES
+from pawprint.params import read_study
+from pawprint.stages.entry import run_stage
+
+
+def main() -> None:
+    settings = read_study(paths.PARAMS)[0].data
+    with whole_folder(paths.FETCHED) as unfinished:
+        SOURCES[settings.source](settings, unfinished)
+    index = read_table(paths.FETCHED / "index.csv")
+    print(f"{settings.source}: {len(index)} pictures of {index['label'].nunique()} classes")
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,22 @@
+"""prepare: split the fetched pictures and pack them into arrays, into data/prepare."""
+
+from pawprint import paths
+from pawprint.data.packed import pack
+from pawprint.data.prepared import load
+from pawprint.params import read_study
+from pawprint.stages.entry import run_stage
+
+
+def main() -> None:
+    settings = read_study(paths.PARAMS)[0].data
+    pack(paths.FETCHED, paths.PREPARED, settings)
+    data = load(paths.PREPARED)
+    _, height, width = data.image_shape
+    print(
+        f"train {len(data.train)}, val {len(data.val)}, test {len(data.test)} pictures"
+        f" of {len(data.class_names)} classes, {height} x {width} px; split {data.split_hash[:8]}…"
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

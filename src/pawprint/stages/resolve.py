@@ -1,0 +1,27 @@
+"""resolve: params.yaml → params/<variant>.yaml, each variant's runs with every setting spelled out.
+
+`train@<variant>` depends on its own file alone, so that a change re-trains just the variants it reaches.
+"""
+
+import shutil
+import sys
+
+from pawprint import atomic, paths
+from pawprint.params import read_study, resolved_yaml, unusual
+from pawprint.stages.entry import run_stage
+
+
+def main() -> None:
+    """Write all the files, or none and report all faults."""
+    study, specs = read_study(paths.PARAMS)
+    for warning in unusual(specs):
+        print(f"warning: {warning}", file=sys.stderr)
+    shutil.rmtree(paths.RESOLVED, ignore_errors=True)
+    for variant in study.variants:
+        own = [spec for spec in specs if spec.variant == variant]
+        atomic.write_text(paths.resolved(variant), resolved_yaml(own))
+    print(f"{len(study.variants)} variants, {len(specs)} trainings")
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,236 @@
+"""The end of `make repro` in the terminal: the table of variants, where the time went, where the charts are.
+
+Run in a study's folder: `python -m pawprint.summary [--since EPOCH_SECONDS] [--jobs N]`. Everything goes to
+stdout. It reads only the table that `compare` wrote and the times that the stages noted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pawprint import paths
+from pawprint.comparison import RunComparison, from_json, label
+from pawprint.errors import DataError, PawprintError
+
+PIPE_WIDTH = 100  # characters, where no terminal says how wide it is
+VERDICT_STYLES = {"better": "bold green", "worse": "bold red", "within noise": "", "cannot tell": "yellow"}
+DIVERGED = "†"
+UNKNOWN = "–"
+
+
+@dataclass(frozen=True)
+class TimeSpent:
+    """What the time went into, seconds."""
+
+    start_up: float  # of processes, until their work begins
+    training: float
+    wall: float
+    by_clock: bool  # `wall` was measured by the clock; else it is the sum of the stages' times
+
+    @property
+    def rest(self) -> float:
+        return self.wall - self.start_up - self.training
+
+
+def table(rows: Sequence[RunComparison]) -> Table:
+    """The runs as a table of at most 80 columns (long names fold): accuracies and changes in percent."""
+    result = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    result.add_column("variant", overflow="fold", min_width=10)
+    result.add_column("seeds", justify="right", no_wrap=True)
+    for split in ("val", "test"):
+        result.add_column(f"{split}\naccuracy %", justify="right", no_wrap=True)
+        result.add_column(f"{split}\nloss", justify="right", no_wrap=True)
+    result.add_column("change\n± noise", justify="right", no_wrap=True)
+    result.add_column("verdict", no_wrap=True)
+    for row in rows:
+        result.add_row(*_cells(row))
+    return result
+
+
+def notes(rows: Sequence[RunComparison]) -> list[str]:
+    """The sentences below the table: what ± means, and what is unusual about which run."""
+    lines = ["mean ± standard deviation over seeds; losses in nats"]
+    others = [row for row in rows if not row.is_baseline]
+    baseline = next(row for row in rows if row.is_baseline)
+    lines += [_noise_note(baseline, others)] if others else []
+    for row in rows:
+        if row.n_diverged:
+            name = f"{label(row.variant, row.run)} diverged with {row.n_diverged} of {_seeds(row.n_seeds)}"
+            lines.append(f"{DIVERGED} {name}: its last good weights are what was tested")
+    told: set[str] = set()
+    for row in rows:
+        own = label(row.variant, row.run)
+        if row.same_settings_as and own not in told:
+            told |= {own, *row.same_settings_as}
+            lines.append(f"{', '.join([own, *row.same_settings_as])} coincide: their settings are the same")
+    return lines
+
+
+def print_summary(rows: Sequence[RunComparison], console: Console | None = None) -> None:
+    """Print the table and its notes, to stdout."""
+    console = console or stdout_console()
+    console.print(table(rows))
+    for line in notes(rows):
+        console.print(Text(line, style="dim"))
+
+
+def time_spent(lines: Sequence[dict[str, Any]], since: float | None, jobs: int) -> TimeSpent:
+    """Sum up the stages' notes (`stages.entry`). Trainings ran `jobs` side by side: theirs count 1/jobs.
+
+    Fewer trainings than jobs can only have run side by side among themselves.
+    """
+    trainings = [line for line in lines if _is_training(line)]
+    side_by_side = max(1, min(jobs, len(trainings)))
+    start_up = sum(_share(line, side_by_side) * line["start_up_seconds"] for line in lines)
+    work = sum(_share(line, side_by_side) * line["work_seconds"] for line in lines)
+    training = sum(line["work_seconds"] for line in trainings) / side_by_side
+    if since is None:
+        return TimeSpent(start_up, training, start_up + work, by_clock=False)
+    return TimeSpent(start_up, training, max(line["ended"] for line in lines) - since, by_clock=True)
+
+
+def print_time_spent(since: float | None, jobs: int, console: Console) -> None:
+    """Print what the time since `since` (epoch seconds; None: ever) went into, in minutes."""
+    lines = [line for line in _timings() if since is None or line["ended"] >= since]
+    console.print()
+    if not lines:
+        console.print("time: nothing had to run")
+        return
+    spent = time_spent(lines, since, jobs)
+    result = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    result.add_column(justify="left")
+    result.add_column(justify="right")
+    for name, seconds in (
+        ("start-up of processes", spent.start_up),
+        ("training", spent.training),
+        ("the rest", spent.rest),
+        ("in all", spent.wall),
+    ):
+        result.add_row(name, f"{seconds / 60:.1f} min", style="bold" if name == "in all" else "")
+    console.print(result)
+    console.print(Text(_how_counted(lines, spent, jobs), style="dim"))
+
+
+def stdout_console() -> Console:
+    """As wide as the terminal, or as COLUMNS says, or 100 characters on a pipe."""
+    known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if known else PIPE_WIDTH, highlight=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m pawprint.summary", description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--since", type=float, metavar="EPOCH_SECONDS", help="count the time from here on; default: all noted"
+    )
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings that ran side by side; default: 1")
+    options = parser.parse_args(arguments)
+    if options.jobs < 1:
+        parser.error(f"--jobs: expected 1 or more, found {options.jobs}")
+    console = stdout_console()
+    print_summary(_rows(), console)
+    print_time_spent(options.since, options.jobs, console)
+    console.print(f"\ncharts: {paths.COMPARISON_CHARTS}/*.png; `dvc plots show` draws them for a browser")
+
+
+def _cells(row: RunComparison) -> list[Text]:
+    name = label(row.variant, row.run) + (f" {DIVERGED}" if row.n_diverged else "")
+    change = UNKNOWN if row.change is None else f"{100 * row.change:+.1f}"
+    if row.is_baseline:
+        change, verdict = "", Text("baseline", style="dim")
+    else:
+        change += f" ± {UNKNOWN if row.noise is None else f'{100 * row.noise:.1f}'}"
+        verdict = Text(str(row.verdict), style=VERDICT_STYLES[str(row.verdict)])
+    return [
+        Text(name),
+        Text(str(row.n_seeds)),
+        Text(_percent(row.val_accuracy, row.val_accuracy_sd)),
+        Text(_loss(row.val_loss)),
+        Text(_percent(row.test_accuracy, row.test_accuracy_sd)),
+        Text(_loss(row.test_loss)),
+        Text(change),
+        verdict,
+    ]
+
+
+def _noise_note(baseline: RunComparison, others: Sequence[RunComparison]) -> str:
+    counts = sorted({row.degrees_of_freedom for row in others})
+    freedom = f"{' or '.join(map(str, counts))} degree{'' if counts == [1] else 's'} of freedom"
+    over = " over the seeds that both have" if any(row.n_paired_seeds for row in others) else ""
+    return (
+        f"change against {label(baseline.variant, baseline.run)}{over}; noise: half-width of its 95 % interval,"
+        f" from the seeds (pooled, {freedom}) and the {baseline.n_test} test pictures"
+    )
+
+
+def _percent(share: float | None, deviation: float | None) -> str:
+    mean = UNKNOWN if share is None else f"{100 * share:.1f}"
+    return mean if deviation is None else f"{mean} ± {100 * deviation:.1f}"
+
+
+def _loss(value: float | None) -> str:
+    if value is None:
+        return UNKNOWN
+    return f"{value:.2f}" if value < 1000 else f"{value:.0e}"
+
+
+def _seeds(n: int) -> str:
+    return f"{n} seed{'' if n == 1 else 's'}"
+
+
+def _how_counted(lines: Sequence[dict[str, Any]], spent: TimeSpent, jobs: int) -> str:
+    n_trainings = sum(map(_is_training, lines))
+    n_side_by_side = min(jobs, n_trainings)
+    rest = "the rest is the clock less both" if spent.by_clock else "in all is the sum of the stages' times"
+    order = "one after the other"
+    if n_side_by_side > 1:
+        order = f"the {n_trainings} trainings {n_side_by_side} side by side (each counts 1/{n_side_by_side})"
+    return f"{len(lines)} process{'' if len(lines) == 1 else 'es'}, {order}; {rest}"
+
+
+def _is_training(line: dict[str, Any]) -> bool:
+    """Whether a note is of `train@…`, in this dvc.yaml or (`folder/dvc.yaml:train@…`) another."""
+    return str(line["stage"]).rpartition(":")[2].startswith("train@")
+
+
+def _share(line: dict[str, Any], side_by_side: int) -> float:
+    return 1 / side_by_side if _is_training(line) else 1.0
+
+
+def _timings() -> list[dict[str, Any]]:
+    path = paths.timings()
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+def _rows() -> list[RunComparison]:
+    path = paths.COMPARISON
+    try:
+        rows = from_json(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; run: dvc repro compare") from None
+    except (json.JSONDecodeError, TypeError, AttributeError) as error:
+        again = "run: dvc repro --force compare"
+        raise DataError(f"{path}: not a table that `compare` wrote ({error}); {again}") from None
+    if not any(row.is_baseline for row in rows):
+        raise DataError(f"{path}: expected a baseline among the runs, found none; run: dvc repro --force compare")
+    return rows
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except PawprintError as error:
+        print(f"summary: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,87 @@
+"""Trackers: DVCLive, W&B and TensorBoard behind one small interface, chosen by `trackers:` in params.yaml.
+
+A tracker watches; it must not decide. One that fails is reported once and dropped, and the training goes on
+to the same bytes: what it would have shown stands in the CSVs.
+"""
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from pawprint import paths
+from pawprint.types import RunSpec
+
+
+class Tracker(Protocol):
+    """What a tracker is told; `step` counts optimizer steps from 1."""
+
+    def log_step(self, values: dict[str, float], step: int) -> None: ...
+    def log_epoch(self, values: dict[str, float], step: int) -> None: ...
+    def finish(self, values: dict[str, float], step: int) -> None: ...
+
+
+def _dvclive(folder: Path, spec: RunSpec, run_id: str, config: dict[str, Any]) -> Tracker:
+    from pawprint.tracking.dvclive import DvcLive
+
+    return DvcLive(folder, spec)
+
+
+def _wandb(folder: Path, spec: RunSpec, run_id: str, config: dict[str, Any]) -> Tracker:
+    from pawprint.tracking.wandb import Wandb
+
+    return Wandb(folder, spec, run_id, config)
+
+
+def _tensorboard(folder: Path, spec: RunSpec, run_id: str, config: dict[str, Any]) -> Tracker:
+    from pawprint.tracking.tensorboard import TensorBoard
+
+    return TensorBoard(folder, spec)
+
+
+# Imported when chosen: each costs a second or more of start-up.
+TRACKERS: dict[str, Callable[[Path, RunSpec, str, dict[str, Any]], Tracker]] = {
+    "dvclive": _dvclive,
+    "wandb": _wandb,
+    "tensorboard": _tensorboard,
+}
+
+
+class Trackers:
+    """The chosen trackers as one. Values that are not finite are left out: a chart cannot show them."""
+
+    def __init__(self, names: tuple[str, ...], spec: RunSpec, run_id: str, config: dict[str, Any]) -> None:
+        self.trackers: dict[str, Tracker] = {}
+        for name in names:
+            with self._guarded(name):
+                self.trackers[name] = TRACKERS[name](paths.tracker_files(name), spec, run_id, config)
+
+    def log_step(self, values: dict[str, float], step: int) -> None:
+        for name, tracker in list(self.trackers.items()):
+            with self._guarded(name):
+                tracker.log_step(_finite(values), step)
+
+    def log_epoch(self, values: dict[str, float], step: int) -> None:
+        for name, tracker in list(self.trackers.items()):
+            with self._guarded(name):
+                tracker.log_epoch(_finite(values), step)
+
+    def finish(self, values: dict[str, float], step: int) -> None:
+        """Log the last values (test loss and accuracy) into the same run, and close it."""
+        for name, tracker in list(self.trackers.items()):
+            with self._guarded(name):
+                tracker.finish(_finite(values), step)
+
+    @contextmanager
+    def _guarded(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 whatever a service's client raises: it must not stop a training
+            self.trackers.pop(name, None)
+            print(f"tracker {name} failed and is left out: {type(error).__name__}: {error}", file=sys.stderr)
+
+
+def _finite(values: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if math.isfinite(value)}

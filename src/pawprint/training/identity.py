@@ -1,0 +1,32 @@
+"""Which training this is: a hash of settings, data and code. Equal hashes mean equal results."""
+
+import hashlib
+import json
+import platform
+from importlib.metadata import version
+
+from pawprint import paths
+from pawprint.params import spec_as_dict
+from pawprint.types import Data, RunSpec
+
+
+def run_id(spec: RunSpec, data: Data) -> str:
+    """16 hex digits; names the resumable state and the W&B run."""
+    content = [spec_as_dict(spec), data.content_hash, len(data.train), code_hash(), versions()]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def code_hash() -> str:
+    """sha256 over the source files that a training is made of (`paths.TRAINING_CODE`)."""
+    digest = hashlib.sha256()
+    for place in paths.TRAINING_CODE:
+        root = paths.PACKAGE / place
+        for file in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
+            digest.update(file.relative_to(paths.PACKAGE).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """What the numbers depend on beside our own code."""
+    packages = ("torch", "torchvision", "lightning", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

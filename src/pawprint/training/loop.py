@@ -1,0 +1,133 @@
+"""The loop. There is one, and every objective, model and study goes through it."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from lightning.fabric import Fabric
+
+from pawprint.data.batches import Batch, TrainBatches
+from pawprint.diagnostics.gradient_norm import gradient_norm
+from pawprint.objectives import OBJECTIVES
+from pawprint.training import checkpoint
+from pawprint.training.evaluate import evaluate
+from pawprint.training.history import History
+from pawprint.training.schedules import Schedule
+from pawprint.types import Data, RunSpec, TrainState
+
+
+@dataclass
+class Best:
+    """The weights that validation chose so far; epoch 0 is the untrained model, beaten by any finite loss."""
+
+    epoch: int = 0
+    val: dict[str, float] = field(default_factory=lambda: {"loss": math.inf, "accuracy": 0.0})
+    weights: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def is_beaten_by(self, val: dict[str, float], rule: str) -> bool:
+        if not self.weights or not math.isfinite(val["loss"]):
+            return not self.weights
+        if self.epoch == 0:
+            return True
+        return {
+            "val_loss": val["loss"] < self.val["loss"],
+            "val_accuracy": val["accuracy"] > self.val["accuracy"],
+        }[rule]
+
+
+@dataclass
+class Training:
+    """One training under way: what the loop works on."""
+
+    spec: RunSpec
+    data: Data
+    fabric: Fabric
+    batches: TrainBatches
+    state: TrainState
+    schedule: Schedule
+    history: History = field(default_factory=History)
+    best: Best = field(default_factory=Best)
+    diverged: str = ""  # why it ended early, if it did
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "training": checkpoint.training_state(self.state),
+            "history": self.history.state_dict(),
+            "best": {"epoch": self.best.epoch, "val": self.best.val, "weights": self.best.weights},
+            "diverged": self.diverged,
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        checkpoint.restore(self.state, saved["training"])
+        self.history.load_state_dict(saved["history"])
+        self.best = Best(**saved["best"])
+        self.diverged = saved["diverged"]
+
+
+Log = Callable[[dict[str, float], int], None]  # values by name, after this many steps
+
+
+def run(t: Training, log_step: Log, log_epoch: Log, save: Callable[[], None], save_every_seconds: float) -> None:
+    """Train `t` from where its state is to the end of its epochs, or to the first loss that is not finite."""
+    spec, state, per_epoch = t.spec, t.state, t.batches.steps_per_epoch
+    objective = OBJECTIVES[spec.objective]
+    if not t.history.epochs:
+        validate(t, epoch=0, log_epoch=log_epoch)
+    saved_at = time.monotonic()
+    for epoch in range(state.step // per_epoch + 1, spec.epochs + 1):
+        if t.diverged:
+            return
+        for batch in t.batches.epoch(epoch, start=state.step % per_epoch):
+            batch = Batch(*t.fabric.to_device((batch.images, batch.labels)))
+            terms = objective(state.model, batch)
+            t.fabric.backward(terms.total)
+            norms = gradient_norm(state.model)  # as backward left them: before clipping
+            loss, rate = terms.total.item(), state.optimizer.param_groups[0]["lr"]
+            state.examples_seen += len(batch)
+            row = t.history.add_step(step=state.step + 1, epoch=epoch, examples_seen=state.examples_seen,
+                                     training_loss=loss, learning_rate=rate, **norms)  # fmt: skip
+            log_step(row, state.step + 1)
+            if not math.isfinite(loss):
+                t.diverged = _why(t, loss)
+                save()
+                return
+            if spec.clip_norm:
+                t.fabric.clip_gradients(state.model, state.optimizer, max_norm=spec.clip_norm)
+            state.optimizer.step()
+            state.optimizer.zero_grad()
+            _step_schedule(t, "step")
+            state.step += 1
+            if time.monotonic() - saved_at >= save_every_seconds and state.step % per_epoch:
+                save()
+                saved_at = time.monotonic()
+        _step_schedule(t, "epoch")
+        validate(t, epoch, log_epoch)
+    save()
+
+
+def validate(t: Training, epoch: int, log_epoch: Log) -> None:
+    """Measure on val, and keep the weights if they are the best so far."""
+    result = evaluate(t.state.model, t.data.val, t.data)
+    val = {"loss": result.loss, "accuracy": result.accuracy}
+    row = t.history.add_epoch(epoch=epoch, step=t.state.step, examples_seen=t.state.examples_seen,
+                              val_loss=result.loss, val_accuracy=result.accuracy)  # fmt: skip
+    if t.best.is_beaten_by(val, t.spec.select_on):
+        t.best = Best(epoch, val, checkpoint.snapshot(t.state.model))
+    log_epoch(row, t.state.step)
+
+
+def _step_schedule(t: Training, now: Literal["step", "epoch"]) -> None:
+    if t.schedule.scheduler and t.schedule.per == now:
+        t.schedule.scheduler.step()
+
+
+def _why(t: Training, loss: float) -> str:
+    last = dict(zip(("step", "rate", "mean", "total"), (t.history.steps[-1][i] for i in (0, 4, 5, 6)), strict=True))
+    before = t.history.steps[-2][6] if len(t.history.steps) > 1 else math.nan
+    return (
+        f"training loss {loss} at step {last['step']:.0f}, learning rate {last['rate']:g}, "
+        f"total gradient norm {last['total']:g} (the step before: {before:g})"
+    )

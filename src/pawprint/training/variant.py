@@ -1,0 +1,160 @@
+"""A variant's trainings, one after the other in one process: resumed where they were left, written when done."""
+
+import math
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+
+from pawprint import atomic, paths
+from pawprint.data.batches import TrainBatches
+from pawprint.errors import SettingsError
+from pawprint.models import build_model
+from pawprint.params import spec_as_dict
+from pawprint.progress import progress
+from pawprint.seeding import seed_run
+from pawprint.tracking import Trackers
+from pawprint.training import checkpoint, loop
+from pawprint.training.evaluate import evaluate
+from pawprint.training.history import EPOCH_COLUMNS, STEP_COLUMNS
+from pawprint.training.identity import run_id, versions
+from pawprint.training.optimizers import build_optimizer
+from pawprint.training.schedules import build_schedule
+from pawprint.types import Data, RunRecord, RunSpec, TrainOutputs, TrainState
+
+
+def train_variant(
+    specs: list[RunSpec],
+    data: Data,
+    outputs: TrainOutputs,
+    trackers: tuple[str, ...],
+    save_every_seconds: float,
+) -> list[RunRecord]:
+    """Train each spec and write weights, curves and metrics to `outputs`; the resumable states go last."""
+    records = []
+    for spec in specs:
+        trained = train_run(spec, data, trackers, save_every_seconds)
+        records.append(_write(trained, data, outputs))
+    atomic.write_json(outputs.metrics, {record.spec.key: _summary(record) for record in records})
+    for record in records:
+        paths.resumable_state(record.id).unlink(missing_ok=True)
+    return records
+
+
+def train_run(
+    spec: RunSpec, data: Data, trackers: tuple[str, ...], save_every_seconds: float
+) -> tuple[loop.Training, RunRecord]:
+    """One training, from its saved state if there is one; test is evaluated once, at the very end."""
+    identity = run_id(spec, data)
+    state_file = paths.resumable_state(identity)
+    training = prepare(spec, data)
+    saved = checkpoint.load_state(state_file)
+    if saved is not None:
+        training.load_state_dict(saved)
+    total = spec.epochs * training.batches.steps_per_epoch
+    tracker = Trackers(trackers, spec, identity, {**spec_as_dict(spec), "split_hash": data.split_hash})
+    _retell(training, tracker)
+    with progress(spec.name, total, training.state.step) as reporter:
+        if saved is not None:
+            reporter.say(f"goes on at step {training.state.step} of {total}, from {state_file}")
+
+        def log_step(row: dict[str, float], step: int) -> None:
+            tracker.log_step(row, step)
+            reporter.advance()
+
+        def log_epoch(row: dict[str, float], step: int) -> None:
+            tracker.log_epoch(row, step)
+            reporter.note(_epoch_line(row, spec.epochs))
+
+        def save() -> None:
+            checkpoint.save_state(state_file, training.state_dict())
+
+        loop.run(training, log_step, log_epoch, save, save_every_seconds)
+        record = _record(training, identity)
+        reporter.say(record.reading)
+    tracker.finish({"test_loss": record.test["loss"], "test_accuracy": record.test["accuracy"]}, training.state.step)
+    return training, record
+
+
+def prepare(spec: RunSpec, data: Data) -> loop.Training:
+    """Everything a training needs, at its starting point; SettingsError where settings and data do not fit."""
+    seed_run(spec.seed, spec.threads)
+    fabric = Fabric(accelerator=spec.accelerator, devices=1)
+    batches = TrainBatches(data, spec)
+    if batches.steps_per_epoch == 0:
+        raise SettingsError([f"{spec.variant}: the training set is empty"])
+    model = build_model(spec, data)
+    optimizer = build_optimizer(spec, model)
+    model, optimizer = fabric.setup(model, optimizer)
+    schedule = build_schedule(spec, optimizer.optimizer, spec.epochs * batches.steps_per_epoch)
+    state = TrainState(model, optimizer, schedule.scheduler, ema=None, step=0, examples_seen=0, rng=None)
+    model.train()
+    return loop.Training(spec, data, fabric, batches, state, schedule)
+
+
+def _retell(training: loop.Training, tracker: Trackers) -> None:
+    """Tell the trackers what a resumed training had told before it was killed."""
+    for row in training.history.steps:
+        tracker.log_step(dict(zip(STEP_COLUMNS, row, strict=True)), int(row[0]))
+    for row in training.history.epochs:
+        tracker.log_epoch(dict(zip(EPOCH_COLUMNS, row, strict=True)), int(row[1]))
+
+
+def _record(training: loop.Training, identity: str) -> RunRecord:
+    spec, best = training.spec, training.best
+    training.state.model.load_state_dict(best.weights)
+    test = evaluate(training.state.model, training.data.test, training.data)
+    ending = f"stopped: {training.diverged}" if training.diverged else f"finished {spec.epochs} epochs"
+    device = training.fabric.device
+    return RunRecord(
+        id=identity,
+        spec=spec,
+        outcome="diverged" if training.diverged else "finished",
+        reading=f"{ending}; epoch {best.epoch} chosen on {spec.select_on}: val accuracy "
+        f"{best.val['accuracy']:.3f}, test accuracy {test.accuracy:.3f}",
+        n_parameters=sum(p.numel() for p in training.state.model.parameters()),
+        steps=training.state.step,
+        selection=f"best {spec.select_on} after an epoch",
+        selected_epoch=best.epoch,
+        val=best.val,
+        test={"loss": test.loss, "accuracy": test.accuracy},
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        versions=versions(),
+    )
+
+
+def _write(trained: tuple[loop.Training, RunRecord], data: Data, outputs: TrainOutputs) -> RunRecord:
+    training, record = trained
+    folder = outputs.models / record.spec.key
+    checkpoint.save_weights(folder / "weights.safetensors", training.best.weights)
+    content: dict[str, Any] = {
+        **vars(record),
+        "spec": spec_as_dict(record.spec),
+        "class_names": data.class_names,
+    }
+    atomic.write_json(folder / "run.json", content)
+    for name, table in zip(("steps", "epochs"), training.history.tables(), strict=True):
+        text = table.to_csv(index=False, lineterminator="\n")
+        atomic.write_text(outputs.curves / f"{record.spec.key}-{name}.csv", text)
+    return record
+
+
+def _summary(record: RunRecord) -> dict[str, Any]:
+    return {
+        "outcome": record.outcome,
+        "reading": record.reading,
+        "steps": record.steps,
+        "selected_epoch": record.selected_epoch,
+        "val_loss": record.val["loss"],
+        "val_accuracy": record.val["accuracy"],
+        "test_loss": record.test["loss"],
+        "test_accuracy": record.test["accuracy"],
+    }
+
+
+def _epoch_line(row: dict[str, float], epochs: int) -> str:
+    training = "" if math.isnan(row["training_loss"]) else f"training loss {row['training_loss']:.3f}, "
+    return (
+        f"epoch {row['epoch']:.0f}/{epochs}: {training}val loss {row['val_loss']:.3f}, "
+        f"val accuracy {row['val_accuracy']:.3f}"
+    )

@@ -1,0 +1,230 @@
+"""The core records. This module imports nothing of pawprint, so that everything else may import it.
+
+Settings records (`DataSettings`, `RunSpec`, `StudySettings`) are pydantic dataclasses: constructing one
+validates types and ranges. Their defaults are the assignment's baseline (SPEC row A3); `params.yaml`
+overrides them and explains each. The other records are plain dataclasses. All are frozen but `TrainState`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as validated
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from matplotlib.figure import Figure
+
+STRICT = ConfigDict(strict=True, extra="forbid")
+
+PositiveInt = Annotated[int, Field(ge=1)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+
+
+@validated(frozen=True, config=STRICT)
+class DataSettings:
+    """Which pictures, at what size, split how (`data:` in params.yaml)."""
+
+    source: Literal["procedural", "oxford_pet", "folder", "digits"] = "procedural"
+    path: str | None = None  # folder of pictures, relative to the study's folder; null: the source's own way
+    split_file: str | None = None  # CSV image_name,label,split; null: the source's own split, or a drawn one
+    draw_pixels: Annotated[int, Field(ge=16, le=512)] = 64  # side of a drawn picture (procedural)
+    n_per_class: Annotated[int, Field(ge=5)] = 45  # pictures drawn of each breed (procedural)
+    seed: NonNegativeInt = 0  # of the drawn pictures
+    image_size: Annotated[int, Field(ge=8, le=1024)] = 224  # side of the prepared square picture, pixels
+    val_percent: Annotated[float, Field(gt=0, lt=100)] = 20.0
+    test_percent: Annotated[float, Field(gt=0, lt=100)] = 20.0
+    split_seed: NonNegativeInt = 0
+
+
+@validated(frozen=True, config=STRICT)
+class RunSpec:
+    """One training, completely: identity, then every setting that shapes it."""
+
+    study: str
+    variant: str
+    run: str
+    seed: NonNegativeInt  # of initial weights, batch order and augmentation
+
+    model: Literal["resnet18", "mlp"] = "resnet18"
+    mlp_widths: tuple[PositiveInt, ...] = (128, 56)  # hidden units, layer by layer (mlp)
+    pretrained: bool = False  # start from ImageNet weights, with a new head
+    objective: Literal["supervised"] = "supervised"
+
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: Rate = 1e-3  # learning rate at `lr_base_batch_size`; the peak where the scheduler has one
+    lr_scaling: Literal["none", "sqrt", "linear"] = "none"  # of lr with batch_size / lr_base_batch_size
+    lr_base_batch_size: PositiveInt = 32
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)  # Adam's averaging of gradient and its square
+    eps: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-8  # Adam's, in the denominator
+    momentum: Rate = 0.0  # SGD's
+    nesterov: bool = False  # SGD's
+    weight_decay: Rate = 0.0
+
+    scheduler: Literal["none", "onecycle", "cosine"] = "none"
+    onecycle_pct_start: Annotated[float, Field(gt=0, lt=1)] = 0.1  # share of the steps in which the rate rises
+    onecycle_final_div_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
+
+    batch_size: PositiveInt = 32  # examples per optimizer step
+    epochs: PositiveInt = 10
+    clip_norm: Rate = 0.0  # largest total gradient norm; 0: no clipping
+    random_flip: bool = True  # mirror every second training picture
+    random_crop_percent: Annotated[float, Field(ge=0, le=50)] = 10.0  # largest shift, of the picture's side
+
+    select_on: Literal["val_loss", "val_accuracy"] = "val_loss"  # which epoch's weights are kept
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: PositiveInt = 1  # of the processor, per training; another number gives other bytes
+
+    @property
+    def name(self) -> str:
+        """The run's name in trackers, e.g. `baseline-lr1e-3-bs32-none-s0`."""
+        run = self.variant if self.run == self.variant else f"{self.variant}-{self.run}"
+        return f"{run}-lr{short_number(self.lr)}-bs{self.batch_size}-{self.scheduler}-s{self.seed}"
+
+    @property
+    def key(self) -> str:
+        """The run's folder inside its variant's, e.g. `baseline-s0`."""
+        return f"{self.run}-s{self.seed}"
+
+    @property
+    def scaled_lr(self) -> float:
+        """The learning rate after the batch-size rule (linear: arXiv 1706.02677; sqrt: arXiv 2205.10287)."""
+        ratio = self.batch_size / self.lr_base_batch_size
+        return self.lr * {"none": 1.0, "linear": ratio, "sqrt": ratio**0.5}[self.lr_scaling]
+
+
+RUN_IDENTITY = ("study", "variant", "run", "seed")
+RUN_SETTINGS = tuple(f.name for f in dataclasses.fields(RunSpec) if f.name not in RUN_IDENTITY)
+
+
+@validated(frozen=True, config=STRICT)
+class StudySettings:
+    """What params.yaml holds besides the settings of a training."""
+
+    study: str
+    data: DataSettings
+    variants: dict[str, dict[str, Any]]  # name → delta: settings, `seeds`, `runs: {name: delta}`
+    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0, 1)
+    checks: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)  # name → level and settings
+    probes: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)  # name → settings
+    probed: tuple[str, ...] = ()  # the variants that `probe` looks into
+    trackers: tuple[Literal["dvclive", "wandb", "tensorboard"], ...] = ()
+    save_every_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0  # of the resumable state
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """One part of the data, in memory or memory-mapped."""
+
+    names: list[str]
+    images: np.ndarray  # (N, H, W, C) uint8
+    labels: np.ndarray  # (N,) int64, index into class_names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """A prepared data set."""
+
+    train: Split
+    val: Split
+    test: Split
+    unlabelled: Split | None
+    class_names: list[str]
+    image_shape: tuple[int, int, int]  # (C, H, W)
+    mean: tuple[float, ...]  # per channel, of train's pixels in [0, 1]
+    std: tuple[float, ...]
+    split_hash: str  # sha256 of the split as text
+    content_hash: str  # sha256 of pictures, labels and split
+
+
+@dataclasses.dataclass(frozen=True)
+class LossTerms:
+    """What an objective returns: the scalar to descend, and its parts for the record."""
+
+    total: torch.Tensor  # () with graph
+    parts: dict[str, torch.Tensor]  # name → () detached
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """A model's answers on one split."""
+
+    loss: float  # mean cross-entropy, nats
+    accuracy: float  # share, 0 to 1
+    probabilities: np.ndarray  # (N, K) float32
+
+
+@dataclasses.dataclass
+class TrainState:
+    """All that a training needs to go on, and the only record that changes."""
+
+    model: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None
+    ema: torch.nn.Module | None
+    step: int  # optimizer steps done
+    examples_seen: int
+    rng: torch.Tensor | None  # torch's CPU generator, filled in when the state is saved
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """The outcome of a check or probe: a value, and the verdict on it.
+
+    `passed` is None where there is no pass or fail, only a measurement.
+    """
+
+    name: str
+    question: str
+    numbers: dict[str, float]
+    passed: bool | None
+    limit: str  # what `passed` was judged by
+    reading: str  # one sentence made from the numbers
+    remedy: str | None = None
+    figure: Figure | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """All but the figure, ready for `json.dump`."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "figure"}
+
+
+@dataclasses.dataclass(frozen=True)
+class RunRecord:
+    """What became of one training; written as run.json beside its weights."""
+
+    id: str  # hash of settings, data and code
+    spec: RunSpec
+    outcome: Literal["finished", "diverged"]
+    reading: str  # one sentence: how it ended
+    n_parameters: int
+    steps: int
+    selection: str  # the rule that chose the checkpoint
+    selected_epoch: int  # 0: the untrained weights, when no epoch ended with a finite validation loss
+    val: dict[str, float]  # loss, accuracy of the chosen checkpoint
+    test: dict[str, float]
+    device: str
+    versions: dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOutputs:
+    """Where a variant's training leaves its results."""
+
+    models: Path  # <run>-s<seed>/weights.safetensors and run.json below it
+    curves: Path  # <run>-s<seed>-steps.csv and -epochs.csv below it
+    metrics: Path  # one JSON for the variant
+
+
+def short_number(value: float) -> str:
+    """`0.001` as `1e-3`, `0.0005` as `5e-4`, `0.3` as `3e-1`: short, and the same for equal values."""
+    mantissa, exponent = f"{value:.6e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}" if value else "0"

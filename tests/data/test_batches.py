@@ -1,0 +1,44 @@
+from dataclasses import replace
+
+import torch
+
+from pawprint.data.batches import TrainBatches, in_order, standardize, unit_range
+from pawprint.types import Data, RunSpec
+
+
+def test_an_epoch_shows_each_example_once(data: Data, spec: RunSpec) -> None:
+    plain = replace(spec, random_flip=False, random_crop_percent=0.0)
+    batches = list(TrainBatches(data, plain).epoch(1))
+    assert [len(b) for b in batches] == [8] * 6 + [2]
+    shown = torch.cat([b.images for b in batches]).flatten(1)
+    expected = standardize(unit_range(data.train.images), data).flatten(1)
+    assert torch.equal(shown.sort(dim=0).values, expected.sort(dim=0).values)
+
+
+def test_a_resumed_epoch_goes_on_with_the_same_batches(data: Data, spec: RunSpec) -> None:
+    batches = TrainBatches(data, spec)
+    whole, rest = list(batches.epoch(2)), list(batches.epoch(2, start=3))
+    assert len(rest) == len(whole) - 3
+    for expected, batch in zip(whole[3:], rest, strict=True):
+        assert torch.equal(expected.images, batch.images)
+        assert torch.equal(expected.labels, batch.labels)
+
+
+def test_a_last_batch_of_one_is_left_out(data: Data, spec: RunSpec) -> None:
+    batches = TrainBatches(data, replace(spec, batch_size=7))  # 50 = 7 * 7 + 1
+    assert batches.steps_per_epoch == 7
+    assert [len(b) for b in batches.epoch(1)] == [7] * 7
+
+
+def test_a_batch_may_be_larger_than_the_set(data: Data, spec: RunSpec) -> None:
+    assert [len(b) for b in TrainBatches(data, replace(spec, batch_size=4096)).epoch(1)] == [50]
+
+
+def test_standardized_pictures_have_the_shape_and_range_a_model_expects(data: Data) -> None:
+    images, labels = next(in_order(data.train, 16))
+    assert images.shape == (16, 3, 12, 12)
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert 0 <= images.min() <= images.max() <= 1
+    assert labels.tolist() == data.train.labels[:16].tolist()
+    expected = (images - 0.4) / 0.3
+    assert torch.allclose(standardize(images, data), expected, atol=1e-6)

@@ -1,0 +1,140 @@
+"""Pictures of every kind come out upright, in RGB, with the right colours in the right places."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pawprint.data.decode import MAX_MEGAPIXELS, read_picture
+
+ODD_ORIGINALS = Path(__file__).parents[3] / "shared/data/pets/odd-originals"
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+TOLERANCE = 8  # of JPEG
+
+
+def quarters(mode: str = "RGB", side: int = 32) -> Image.Image:
+    """Red and green above blue and white."""
+    picture = Image.new("RGB", (side, side))
+    half = side // 2
+    for colour, place in ((RED, (0, 0)), (GREEN, (half, 0)), (BLUE, (0, half)), (WHITE, (half, half))):
+        picture.paste(colour, (*place, place[0] + half, place[1] + half))
+    return picture.convert(mode)
+
+
+def corners(pixels: np.ndarray) -> list[tuple[int, ...]]:
+    """Colours in the quarters' middles: top left, top right, bottom left, bottom right."""
+    low, high = len(pixels) // 4, 3 * len(pixels) // 4
+    return [tuple(map(int, pixels[y, x])) for y in (low, high) for x in (low, high)]
+
+
+def assert_colours(found: list[tuple[int, ...]], expected: Sequence[tuple[int, ...]]) -> None:
+    assert np.abs(np.array(found) - np.array(expected)).max() <= TOLERANCE, found
+
+
+@pytest.mark.parametrize(
+    ("file_format", "mode"),
+    [
+        ("PNG", "RGB"), ("PNG", "P"), ("GIF", "P"), ("BMP", "RGB"), ("WEBP", "RGB"), ("TIFF", "RGB"),
+        ("PNG", "RGBA"), ("JPEG", "RGB"), ("JPEG", "CMYK"), ("TIFF", "CMYK"),
+    ],
+)  # fmt: skip
+def test_content_decides_not_the_suffix(tmp_path: Path, file_format: str, mode: str) -> None:
+    options = {"lossless": True} if file_format == "WEBP" else {}
+    quarters(mode).save(tmp_path / "picture.jpg", file_format, **options)
+    pixels = read_picture(tmp_path / "picture.jpg", 16)
+    assert pixels.shape == (16, 16, 3)
+    assert pixels.dtype == np.uint8
+    assert_colours(corners(pixels), [RED, GREEN, BLUE, WHITE])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
+    turned = {  # how a camera holding `orientation` has stored the upright picture
+        1: None, 2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_270,
+    }[orientation]  # fmt: skip
+    stored = quarters() if turned is None else quarters().transpose(turned)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "photo.jpg", quality=95, exif=exif)
+    assert_colours(corners(read_picture(tmp_path / "photo.jpg", 16)), [RED, GREEN, BLUE, WHITE])
+
+
+def test_damaged_exif_leaves_the_picture_readable(tmp_path: Path) -> None:
+    quarters().save(tmp_path / "photo.jpg", quality=95, exif=b"Exif\x00\x00XX*\x00broken")
+    assert_colours(corners(read_picture(tmp_path / "photo.jpg", 16)), [RED, GREEN, BLUE, WHITE])
+
+
+def test_grey_becomes_three_equal_channels(tmp_path: Path) -> None:
+    Image.new("L", (20, 20), 77).save(tmp_path / "grey.png")
+    assert np.unique(read_picture(tmp_path / "grey.png", 8)).tolist() == [77]
+
+
+def test_16_bit_grey_is_scaled_not_clipped(tmp_path: Path) -> None:
+    Image.fromarray(np.full((20, 20), 40_000, dtype=np.uint16)).save(tmp_path / "deep.png")
+    assert np.unique(read_picture(tmp_path / "deep.png", 8)).tolist() == [round(40_000 / 257)]
+
+
+def test_transparent_parts_become_white(tmp_path: Path) -> None:
+    picture = quarters("RGBA")
+    picture.paste((0, 0, 0, 0), (0, 0, 16, 16))  # transparent black where red was
+    picture.paste((0, 0, 0, 128), (16, 0, 32, 16))  # half black where green was
+    picture.save(tmp_path / "rgba.jpg", "PNG")
+    expected = [WHITE, (127, 127, 127), BLUE, WHITE]
+    assert_colours(corners(read_picture(tmp_path / "rgba.jpg", 16)), expected)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "GIF"])
+def test_transparent_palette_colour_becomes_white(tmp_path: Path, file_format: str) -> None:
+    picture = Image.new("P", (32, 32), 0)
+    picture.putpalette([*BLUE, *RED])
+    picture.paste(1, (16, 0, 32, 32))
+    picture.save(tmp_path / "palette.png", file_format, transparency=0)
+    assert corners(read_picture(tmp_path / "palette.png", 16)) == [WHITE, RED, WHITE, RED]
+
+
+def test_animation_gives_its_first_frame(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in (RED, GREEN)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    assert corners(read_picture(tmp_path / "moving.gif", 8)) == [RED] * 4
+
+
+@pytest.mark.parametrize("size", [(60, 20), (20, 60)])
+def test_longer_side_is_cropped_around_the_centre(tmp_path: Path, size: tuple[int, int]) -> None:
+    picture = Image.new("RGB", size, RED)
+    picture.paste(quarters(side=20), ((size[0] - 20) // 2, (size[1] - 20) // 2))
+    picture.save(tmp_path / "long.png")
+    assert corners(read_picture(tmp_path / "long.png", 20)) == [RED, GREEN, BLUE, WHITE]
+
+
+def test_broken_files_are_refused_in_words(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "whole.jpg")
+    cut = (tmp_path / "whole.jpg").read_bytes()[:1500]
+    for content, reason in ((cut, "truncated"), (b"", "empty"), (b"hello", "not a picture")):
+        (tmp_path / "broken.jpg").write_bytes(content)
+        with pytest.raises(ValueError, match=reason):
+            read_picture(tmp_path / "broken.jpg", 16)
+
+
+@pytest.mark.parametrize("side", [8_000, 20_000])  # above our limit; above Pillow's own, too
+def test_huge_picture_is_refused_from_its_header(tmp_path: Path, side: int) -> None:
+    Image.new("1", (side, side)).save(tmp_path / "huge.png")
+    with pytest.raises(ValueError, match=f"{MAX_MEGAPIXELS:g} megapixels"):
+        read_picture(tmp_path / "huge.png", 16)
+
+
+@pytest.mark.skipif(not ODD_ORIGINALS.is_dir(), reason="no ../shared/data/pets/odd-originals here")
+def test_odd_originals_look_like_their_conversion() -> None:
+    files = sorted(ODD_ORIGINALS.iterdir())
+    with Image.open(files[0]) as gif, Image.open(files[1]) as png:
+        assert [gif.format, png.format, png.mode] == ["GIF", "PNG", "RGBA"]
+    for file in files:
+        pixels = read_picture(file, 64)
+        with Image.open(file) as image:
+            plain = image.convert("RGB").resize((8, 8))  # squashed, not cropped: only broadly the same
+        assert pixels.std() > 30
+        assert abs(pixels.mean() - np.asarray(plain).mean()) < 15

@@ -1,0 +1,155 @@
+"""Packed data: what was decoded, whole or not at all, the same bytes each time."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pawprint.data.decode import read_picture
+from pawprint.data.index import COLUMNS, write_table
+from pawprint.data.packed import pack, pixel_statistics
+from pawprint.data.prepared import load
+from pawprint.data.split import split_hash
+from pawprint.errors import DataError
+from pawprint.types import DataSettings
+
+SETTINGS = DataSettings(source="folder", image_size=16)
+
+
+@pytest.fixture
+def fetched(tmp_path: Path) -> Path:
+    """Two classes of eight noisy pictures of various sizes, in a fetched folder."""
+    folder = tmp_path / "fetch"
+    (folder / "images").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    rows = []
+    for label in ("dog", "cat"):
+        for number in range(8):
+            name = f"{label}_{number}.png"
+            noise = rng.integers(0, 255, (20 + number, 30, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(folder / "images" / name)
+            rows.append((name, label, ""))
+    write_table(pd.DataFrame(rows, columns=COLUMNS), folder / "index.csv")
+    return folder
+
+
+def test_arrays_hold_the_named_pictures_and_labels(fetched: Path, tmp_path: Path) -> None:
+    pack(fetched, tmp_path / "prepare", SETTINGS)
+    data = load(tmp_path / "prepare")
+    assert data.class_names == ["cat", "dog"]
+    assert data.image_shape == (3, 16, 16)
+    assert [len(data.train), len(data.val), len(data.test)] == [8, 4, 4]
+    for part in (data.train, data.val, data.test):
+        assert isinstance(part.images, np.memmap)
+        assert not part.images.flags.writeable
+        assert (part.images.dtype, part.labels.dtype) == (np.uint8, np.int64)
+        for name, image, label in zip(part.names, part.images, part.labels, strict=True):
+            assert np.array_equal(image, read_picture(fetched / "images" / name, 16))
+            assert name.startswith(data.class_names[label])
+    split = pd.read_csv(tmp_path / "prepare/split.csv")
+    assert split["image_name"].tolist() == data.train.names + data.val.names + data.test.names
+    assert data.split_hash == split_hash(split)
+
+
+def test_statistics_are_those_of_train(fetched: Path, tmp_path: Path) -> None:
+    pack(fetched, tmp_path / "prepare", SETTINGS)
+    data = load(tmp_path / "prepare")
+    pixels = np.asarray(data.train.images) / 255
+    assert np.allclose(data.mean, pixels.mean(axis=(0, 1, 2)), rtol=0, atol=1e-12)
+    assert np.allclose(data.std, pixels.std(axis=(0, 1, 2)), rtol=0, atol=1e-12)
+
+
+def test_statistics_do_not_depend_on_the_order() -> None:
+    images = np.random.default_rng(0).integers(0, 255, (700, 4, 4, 3), dtype=np.uint8)
+    assert pixel_statistics(images) == pixel_statistics(images[::-1])
+
+
+def test_packing_twice_gives_the_same_bytes(fetched: Path, tmp_path: Path) -> None:
+    for out in ("one", "two", "two"):  # the last replaces what is there
+        pack(fetched, tmp_path / out, SETTINGS)
+    files = sorted(f.name for f in (tmp_path / "one").iterdir())
+    assert len(files) == 8
+    assert all((tmp_path / "one" / f).read_bytes() == (tmp_path / "two" / f).read_bytes() for f in files)
+
+
+def test_content_hash_follows_pictures_and_split(fetched: Path, tmp_path: Path) -> None:
+    def content_hash(settings: DataSettings) -> str:
+        pack(fetched, tmp_path / "prepare", settings)
+        return load(tmp_path / "prepare").content_hash
+
+    hashes = [content_hash(SETTINGS), content_hash(DataSettings(image_size=16, split_seed=1))]
+    Image.new("RGB", (20, 20)).save(fetched / "images/cat_0.png")
+    hashes.append(content_hash(SETTINGS))
+    assert len(set(hashes)) == 3
+
+
+def test_one_error_names_every_broken_file_and_nothing_is_written(fetched: Path, tmp_path: Path) -> None:
+    whole = (fetched / "images/cat_0.png").read_bytes()
+    (fetched / "images/cat_0.png").write_bytes(whole[: len(whole) // 2])
+    (fetched / "images/cat_1.png").write_bytes(b"")
+    (fetched / "images/dog_7.png").write_text("a letter, not a picture")
+    with pytest.raises(DataError) as error:
+        pack(fetched, tmp_path / "prepare", SETTINGS)
+    message = str(error.value)
+    assert "3 of 16 pictures cannot be read" in message
+    for fault in ("cat_0.png: image file is truncated", "cat_1.png: empty", "dog_7.png: not a picture"):
+        assert fault in message
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["fetch"]
+
+
+def test_failure_keeps_what_was_prepared_before(fetched: Path, tmp_path: Path) -> None:
+    pack(fetched, tmp_path / "prepare", SETTINGS)
+    before = load(tmp_path / "prepare").content_hash
+    (fetched / "images/cat_1.png").write_bytes(b"")
+    with pytest.raises(DataError):
+        pack(fetched, tmp_path / "prepare", SETTINGS)
+    assert load(tmp_path / "prepare").content_hash == before
+
+
+def test_excluded_pictures_are_left_out_of_train(fetched: Path, tmp_path: Path) -> None:
+    pack(fetched, tmp_path / "prepare", SETTINGS)
+    whole = load(tmp_path / "prepare")
+    excluded = tmp_path / "excluded.csv"
+    excluded.write_text("image_name\n")
+    assert isinstance(load(tmp_path / "prepare", excluded).train.images, np.memmap)
+    excluded.write_text(f"image_name\n{whole.train.names[0]}\n{whole.train.names[3]}\n")
+    part = load(tmp_path / "prepare", excluded)
+    kept = [1, 2, 4, 5, 6, 7]
+    assert part.train.names == [whole.train.names[i] for i in kept]
+    assert np.array_equal(part.train.images, whole.train.images[kept])
+    assert np.array_equal(part.train.labels, whole.train.labels[kept])
+    assert part.mean == whole.mean
+    excluded.write_text(f"image_name\n{whole.test.names[0]}\n")
+    with pytest.raises(DataError, match=f"not in train: {whole.test.names[0]}"):
+        load(tmp_path / "prepare", excluded)
+
+
+def test_unprepared_or_uneven_folder_is_refused(fetched: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="run `dvc repro prepare`"):
+        load(tmp_path / "prepare")
+    pack(fetched, tmp_path / "prepare", SETTINGS)
+    np.save(tmp_path / "prepare/val_labels.npy", np.zeros(1, dtype=np.int64))
+    with pytest.raises(DataError, match="val has 4 pictures, 1 labels"):
+        load(tmp_path / "prepare")
+
+
+def test_data_json_is_complete(fetched: Path, tmp_path: Path) -> None:
+    pack(fetched, tmp_path / "prepare", SETTINGS)
+    description = json.loads((tmp_path / "prepare/data.json").read_text())
+    assert description["source"] == "folder"
+    assert [description[f"n_{part}"] for part in ("train", "val", "test")] == [8, 4, 4]
+
+
+def test_neither_stage_imports_torch() -> None:
+    code = (
+        "import sys, pawprint.stages.fetch, pawprint.stages.prepare;"
+        "print('torch' in sys.modules, 'sklearn' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                            env={"PYTHONPATH": str(Path(__file__).parents[2] / "src")})  # fmt: skip
+    assert result.stdout.split() == ["False", "False"]

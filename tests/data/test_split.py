@@ -1,0 +1,148 @@
+"""The split: stratified, seeded, by name; and what is given stays."""
+
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pawprint.data.index import COLUMNS
+from pawprint.data.split import assign_splits, split_hash
+from pawprint.errors import DataError, SettingsError
+from pawprint.types import DataSettings
+
+SETTINGS = DataSettings()
+
+
+def index(**per_label: dict[str, int]) -> pd.DataFrame:
+    """`index(cat={"train": 5})`: five pictures of that label and split."""
+    rows = [
+        (f"{label}_{split}_{number}.jpg", label, split)
+        for label, counts in per_label.items()
+        for split, count in counts.items()
+        for number in range(count)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def counts(table: pd.DataFrame, label: str) -> dict[str, int]:
+    return dict(Counter(table[table["label"] == label]["split"]))
+
+
+def test_drawn_split_is_stratified() -> None:
+    table = assign_splits(index(cat={"": 45}, dog={"": 10}), SETTINGS)
+    assert counts(table, "cat") == {"train": 27, "val": 9, "test": 9}
+    assert counts(table, "dog") == {"train": 6, "val": 2, "test": 2}
+
+
+def test_smallest_class_is_in_every_part() -> None:
+    table = assign_splits(index(cat={"": 1000}, rare={"": 3}), SETTINGS)
+    assert counts(table, "rare") == {"train": 1, "val": 1, "test": 1}
+
+
+def test_large_shares_leave_one_for_train() -> None:
+    table = assign_splits(index(cat={"": 4}, dog={"": 4}), DataSettings(val_percent=49.0, test_percent=49.0))
+    assert counts(table, "cat") == {"train": 1, "val": 1, "test": 2}
+
+
+def test_split_depends_on_names_not_on_rows_or_other_labels() -> None:
+    pictures = index(cat={"": 40}, dog={"": 40})
+    table = assign_splits(pictures, SETTINGS)
+    shuffled = assign_splits(pictures.sample(frac=1, random_state=1), SETTINGS)
+    assert table.equals(shuffled)
+    assert split_hash(table) == split_hash(shuffled.iloc[::-1])
+    without_dogs = assign_splits(index(cat={"": 40}, bird={"": 7}), SETTINGS)
+    is_cat = "label == 'cat'"
+    assert table.query(is_cat)["split"].tolist() == without_dogs.query(is_cat)["split"].tolist()
+
+
+def test_split_follows_the_seed() -> None:
+    pictures = index(cat={"": 40}, dog={"": 40})
+    hashes = {split_hash(assign_splits(pictures, DataSettings(split_seed=seed))) for seed in (0, 0, 1)}
+    assert len(hashes) == 2
+
+
+def test_split_of_seed_0_stays_as_it_is() -> None:
+    table = assign_splits(index(cat={"": 10}, dog={"": 10}), SETTINGS)
+    assert split_hash(table) == "d16662a828a9ccf22feb35377a844a807fd2b3d039265cc6605fbe53c4b2cc90"
+
+
+def test_given_split_is_honoured() -> None:
+    given = index(cat={"train": 5, "val": 1, "test": 3}, dog={"train": 2, "test": 1})
+    assert assign_splits(given, SETTINGS).equals(given.sort_values("image_name", ignore_index=True))
+
+
+@pytest.mark.parametrize("pool", ["train", "trainval"])
+def test_val_is_drawn_from_the_pool_and_test_stays(pool: str) -> None:
+    given = index(cat={pool: 10, "test": 4}, dog={pool: 20, "test": 1})
+    table = assign_splits(given, SETTINGS)
+    assert counts(table, "cat") == {"train": 8, "val": 2, "test": 4}
+    assert counts(table, "dog") == {"train": 16, "val": 4, "test": 1}
+    assert all("_test_" in name for name in table.query("split == 'test'")["image_name"])
+
+
+def test_missing_test_is_drawn_from_train() -> None:
+    table = assign_splits(index(cat={"train": 10, "val": 3}, dog={"train": 10, "val": 3}), SETTINGS)
+    assert counts(table, "cat") == {"train": 8, "val": 3, "test": 2}
+
+
+@pytest.mark.parametrize(
+    ("pictures", "message"),
+    [
+        (index(cat={"": 9}, dog={"": 2}), r"dog \(2\)"),
+        (index(cat={"trainval": 9, "test": 1}, dog={"trainval": 1, "test": 9}), r"dog \(1\)"),
+        (index(cat={"train": 9, "val": 1, "test": 1}, dog={"test": 9}), r"dog \(0\)"),
+        (index(cat={"": 9}), "1 class"),
+        (index(cat={"": 9}, dog={"train": 9}), "contradict"),
+        (index(cat={"trainval": 9, "val": 9}, dog={"trainval": 9}), "contradict"),
+        (index(cat={"Train": 9}, dog={"train": 9}), "found Train"),
+        (index(cat={"val": 9}, dog={"test": 9}), "expected pictures for train"),
+        (pd.concat([index(cat={"": 9}, dog={"": 9})] * 2), "18 names stand more than once"),
+    ],
+)
+def test_unusable_index_is_refused(pictures: pd.DataFrame, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        assign_splits(pictures, SETTINGS)
+
+
+def test_shares_that_leave_no_train_are_a_settings_error() -> None:
+    with pytest.raises(SettingsError, match="nothing for training"):
+        assign_splits(index(cat={"": 9}, dog={"": 9}), DataSettings(val_percent=60.0, test_percent=40.0))
+
+
+def split_file(path: Path, *lines: str) -> DataSettings:
+    path.write_text("\n".join(["image_name,label,split", *lines]) + "\n", encoding="utf-8-sig")
+    return DataSettings(split_file=str(path))
+
+
+def test_split_file_overrides_names_with_or_without_suffix(tmp_path: Path) -> None:
+    pictures = pd.DataFrame(
+        [("a.jpg", "cat", ""), ("b.JPG", "dog", ""), ("c.jpg", "cat", ""), ("d.jpg", "dog", "")],
+        columns=COLUMNS,
+    )
+    settings = split_file(tmp_path / "s.csv", "d,dog,train", "a.jpg,cat,train", "b,dog,val", "c,cat,test")
+    assert assign_splits(pictures, settings)["split"].tolist() == ["train", "val", "test", "train"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["a.jpg,cat,train"], "1 pictures of the data set are not listed: b.jpg"),
+        (["a.jpg,cat,train", "b.jpg,dog,train", "z.jpg,dog,test"], "z.jpg"),
+        (["a.jpg,dog,train", "b.jpg,dog,train"], r"labels differ from the data set's: a.jpg \(dog\)"),
+        (["a.jpg,cat,train", "a,cat,test", "b.jpg,dog,train"], "more than once: a.jpg"),
+    ],
+)
+def test_split_file_that_does_not_fit_is_refused(tmp_path: Path, lines: list[str], message: str) -> None:
+    pictures = pd.DataFrame([("a.jpg", "cat", ""), ("b.jpg", "dog", "")], columns=COLUMNS)
+    with pytest.raises(DataError, match=message):
+        assign_splits(pictures, split_file(tmp_path / "s.csv", *lines))
+
+
+def test_missing_split_file_or_column_is_refused(tmp_path: Path) -> None:
+    pictures = index(cat={"": 9}, dog={"": 9})
+    with pytest.raises(DataError, match=r"looked at .*nowhere\.csv"):
+        assign_splits(pictures, DataSettings(split_file=str(tmp_path / "nowhere.csv")))
+    (tmp_path / "s.csv").write_text("image_name,class,split\na,b,c\n")
+    with pytest.raises(DataError, match="no column label"):
+        assign_splits(pictures, DataSettings(split_file=str(tmp_path / "s.csv")))

@@ -1,0 +1,192 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from pawprint.errors import SettingsError
+from pawprint.params import parse_options, read_resolved, read_study, resolved_yaml, spec_as_dict, unusual
+from pawprint.training.optimizers import OPTIMIZERS
+from pawprint.training.schedules import SCHEDULES
+from pawprint.types import RUN_IDENTITY, RUN_SETTINGS, RunSpec, short_number
+
+ROOT = Path(__file__).parents[1]
+STUDIES = [ROOT, *sorted(p.parent for p in ROOT.glob("studies/*/params.yaml"))]
+
+MINIMAL = """
+study: small
+data:
+  source: digits
+lr: 0.001
+seeds: [0, 1]
+variants:
+  baseline: {}
+  fast:
+    lr: 0.1
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    return path
+
+
+def faults(tmp_path: Path, text: str) -> str:
+    with pytest.raises(SettingsError) as error:
+        read_study(write(tmp_path, text))
+    return str(error.value)
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda p: p.name)
+def test_shipped_params_are_valid(study: Path) -> None:
+    settings, specs = read_study(study / "params.yaml")
+    assert {spec.variant for spec in specs} == set(settings.variants)
+    assert set(settings.probed) <= set(settings.variants)
+
+
+def test_root_params_name_every_setting_and_explain_it() -> None:
+    lines = (ROOT / "params.yaml").read_text().splitlines()
+    for name in RUN_SETTINGS:
+        (line,) = [line for line in lines if line.startswith(f"{name}:")]
+        assert "#" in line, f"{name} has no comment"
+
+
+def test_each_variant_differs_from_the_baseline_in_the_one_thing_it_is_about() -> None:
+    _, specs = read_study(ROOT / "params.yaml")
+    by_variant = {spec.variant: spec for spec in reversed(specs)}
+    baseline = spec_as_dict(by_variant["baseline"])
+    about = {"lr_1e-2": "lr", "lr_1e-4": "lr", "onecycle": "scheduler", "batch_64": "batch_size"}
+    assert set(by_variant) == {"baseline", *about}
+    for variant, setting in about.items():
+        own = spec_as_dict(by_variant[variant])
+        assert [k for k in own if own[k] != baseline[k] and k not in RUN_IDENTITY] == [setting]
+
+
+def test_defaults_are_the_assignments_baseline() -> None:
+    _, specs = read_study(ROOT / "params.yaml")
+    spec = specs[0]
+    assert (spec.optimizer, spec.lr, spec.betas, spec.eps, spec.batch_size) == (
+        "adam",
+        1e-3,
+        (0.9, 0.999),
+        1e-8,
+        32,
+    )
+    assert (spec.epochs, spec.scheduler, spec.pretrained, spec.select_on) == (10, "none", False, "val_loss")
+
+
+def test_variants_inherit_what_they_do_not_set(tmp_path: Path) -> None:
+    _, specs = read_study(write(tmp_path, MINIMAL))
+    assert [(s.variant, s.seed, s.lr) for s in specs] == [
+        ("baseline", 0, 0.001), ("baseline", 1, 0.001), ("fast", 0, 0.1), ("fast", 1, 0.1),
+    ]  # fmt: skip
+
+
+def test_null_in_a_variant_inherits(tmp_path: Path) -> None:
+    _, specs = read_study(write(tmp_path, MINIMAL.replace("lr: 0.1", "lr: null")))
+    assert {spec.lr for spec in specs} == {0.001}
+
+
+def test_runs_of_a_variant_add_their_own_delta(tmp_path: Path) -> None:
+    text = MINIMAL + "    seeds: [7]\n    runs:\n      a: {momentum: 0.9}\n      b: {lr: 0.2, seeds: [8]}\n"
+    _, specs = read_study(write(tmp_path, text))
+    fast = [(s.run, s.seed, s.lr, s.momentum) for s in specs if s.variant == "fast"]
+    assert fast == [("a", 7, 0.1, 0.9), ("b", 8, 0.2, 0.0)]
+
+
+def test_resolved_file_reads_back_as_the_same_runs(tmp_path: Path) -> None:
+    _, specs = read_study(ROOT / "params.yaml")
+    own = [spec for spec in specs if spec.variant == "baseline"]
+    path = write(tmp_path, resolved_yaml(own))
+    assert read_resolved(path) == own
+
+
+def test_all_faults_are_reported_together_with_the_nearest_name(tmp_path: Path) -> None:
+    text = MINIMAL.replace("lr: 0.001", "lr: fast\nepoch: 3\nbatch_size: 0").replace("lr: 0.1", "lrr: 0.1")
+    said = faults(tmp_path, text)
+    assert "epoch: no such setting; did you mean 'epochs'?" in said
+    assert "lr: should be a valid number, found 'fast'" in said
+    assert "batch_size: should be greater than or equal to 1, found 0" in said
+    assert "variants.fast: lrr: no such setting; did you mean 'lr'?" in said
+    assert len(said.splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("lr: 0.001", "lr: .nan", "lr: should be a finite number"),
+        ("lr: 0.001", "lr: -1.0", "lr: should be greater than or equal to 0"),
+        ("lr: 0.001", "lr: true", "lr: should be a valid number, found True"),
+        ("lr: 0.001", "epochs: 2.5", "epochs: should be a valid integer"),
+        ("lr: 0.001", "optimizer: adm", "optimizer: should be 'adam', 'adamw' or 'sgd', found 'adm'"),
+        ("lr: 0.001", "lr: 1\nlr: 2", "not valid YAML"),
+        ("lr: 0.001", "optimizer: sgd\nnesterov: true", "nesterov needs momentum > 0"),
+        ("source: digits", "sorce: digits", "data: sorce: no such setting; did you mean 'source'?"),
+        ("seeds: [0, 1]", "seeds: []", "seeds: tuple should have at least 1 item"),
+        ("seeds: [0, 1]", "probed: [other]", "probed: there is no variant 'other'"),
+        ("  fast:", "  'fa st':", "a variant's name is letters"),
+        (MINIMAL, "- a\n- b\n", "expected `name: value` lines, found list"),
+        (MINIMAL, "lr: [", "not valid YAML"),
+    ],
+)
+def test_a_fault_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert said in faults(tmp_path, MINIMAL.replace(old, new))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"params\.yaml: no such file"):
+        read_study(tmp_path / "params.yaml")
+
+
+def test_settings_that_studies_need_are_in_range_and_warned_of(tmp_path: Path) -> None:
+    text = MINIMAL.replace("lr: 0.1", "lr: 0").replace("lr: 0.001", "lr: 0.001\noptimizer: sgd\nmomentum: 1.5")
+    _, specs = read_study(write(tmp_path, text))
+    warnings = unusual(specs)
+    assert any("momentum 1.5" in w for w in warnings)
+    assert "fast: lr 0: nothing is learned" in warnings
+    assert not unusual(read_study(write(tmp_path, MINIMAL))[1])
+
+
+def test_scientific_notation_is_a_number(tmp_path: Path) -> None:
+    _, specs = read_study(write(tmp_path, MINIMAL.replace("lr: 0.001", "lr: 1e-05")))
+    assert specs[0].lr == 1e-5
+
+
+def test_options_are_the_same_settings() -> None:
+    assert parse_options(["--lr", "1e-2", "--batch-size=64", "--betas", "[0.9, 0.99]"]) == {
+        "lr": 0.01, "batch_size": 64, "betas": [0.9, 0.99],
+    }  # fmt: skip
+    with pytest.raises(SettingsError, match="did you mean 'batch_size'"):
+        parse_options(["--batchsize", "64"])
+    with pytest.raises(SettingsError, match="expected a value"):
+        parse_options(["--lr"])
+
+
+def test_options_win_over_a_variants_delta(tmp_path: Path) -> None:
+    _, specs = read_study(write(tmp_path, MINIMAL), overrides={"lr": 0.5})
+    assert {spec.lr for spec in specs} == {0.5}
+
+
+def test_choices_are_those_that_the_code_has() -> None:
+    fields = {f.name: f for f in dataclasses.fields(RunSpec)}
+    for name, table in (("optimizer", OPTIMIZERS), ("scheduler", SCHEDULES)):
+        assert all(choice in str(fields[name].type) for choice in table)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.001, "1e-3"), (0.3, "3e-1"), (5e-4, "5e-4"), (0, "0"), (0.0015, "1.5e-3")]
+)
+def test_short_numbers(value: float, text: str) -> None:
+    assert short_number(value) == text
+
+
+def test_run_name_reads_as_its_settings() -> None:
+    spec = RunSpec(study="s", variant="baseline", run="baseline", seed=0)
+    assert spec.name == "baseline-lr1e-3-bs32-none-s0"
+
+
+def test_learning_rate_scales_with_the_batch() -> None:
+    spec = RunSpec(study="s", variant="v", run="v", seed=0, batch_size=128)
+    assert dataclasses.replace(spec, lr_scaling="linear").scaled_lr == pytest.approx(4e-3)
+    assert dataclasses.replace(spec, lr_scaling="sqrt").scaled_lr == pytest.approx(2e-3)
+    assert spec.scaled_lr == 1e-3

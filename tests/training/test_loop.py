@@ -1,0 +1,178 @@
+"""The loop: against a slow reference, resumed, diverging, selecting."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from pawprint.errors import SettingsError
+from pawprint.models import build_model
+from pawprint.training import checkpoint, loop, variant
+from pawprint.training.evaluate import evaluate
+from pawprint.types import Data, RunSpec, TrainOutputs
+
+
+def nothing(*_: Any) -> None:
+    return None
+
+
+def run(spec: RunSpec, data: Data) -> loop.Training:
+    training = variant.prepare(spec, data)
+    loop.run(training, nothing, nothing, save=nothing, save_every_seconds=1e9)
+    return training
+
+
+def same_weights(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_the_loop_does_what_a_plain_pytorch_loop_does(data: Data, spec: RunSpec) -> None:
+    training = run(spec, data)
+    reference = variant.prepare(spec, data)  # for its batches and its starting point
+    model = reference.state.model
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    losses, norms = [], []
+    for epoch in (1, 2, 3):
+        for batch in reference.batches.epoch(epoch):
+            optimizer.zero_grad()
+            loss = functional.cross_entropy(model(batch.images), batch.labels)
+            loss.backward()
+            norms.append(float(np.mean([p.grad.norm().item() for p in model.parameters()])))
+            optimizer.step()
+            losses.append(loss.item())
+    steps, epochs = training.history.tables()
+    assert steps["training_loss"].tolist() == pytest.approx(losses, rel=1e-5)
+    assert steps["gradient_norm_mean"].tolist() == pytest.approx(norms, rel=1e-4)
+    assert steps["step"].tolist() == list(range(1, 22))
+    assert steps["examples_seen"].iloc[-1] == 150
+    assert epochs["epoch"].tolist() == [0, 1, 2, 3]
+    assert epochs["training_loss"].iloc[1] == pytest.approx(np.mean(losses[:7]))
+
+
+def test_it_learns(data: Data, spec: RunSpec) -> None:
+    training = run(replace(spec, lr=0.01, epochs=10), data)
+    assert training.best.val["accuracy"] > 0.9
+
+
+def test_two_runs_end_in_the_same_bytes_and_another_seed_in_others(data: Data, resnet_spec: RunSpec) -> None:
+    one, two = run(resnet_spec, data), run(resnet_spec, data)
+    assert same_weights(one.state.model, two.state.model)
+    assert one.history.steps == two.history.steps
+    assert not same_weights(one.state.model, run(replace(resnet_spec, seed=1), data).state.model)
+
+
+@pytest.mark.parametrize("settings", [
+    {"scheduler": "onecycle", "epochs": 3},
+    {"optimizer": "sgd", "momentum": 0.9},
+    {"model": "resnet18", "batch_size": 16, "epochs": 2},
+])  # fmt: skip
+def test_stopped_and_resumed_is_the_same_as_never_stopped(
+    data: Data, spec: RunSpec, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    spec = replace(spec, **settings)
+    whole = run(spec, data)
+    saves = 0
+
+    class Killed(Exception):
+        pass
+
+    training = variant.prepare(spec, data)
+
+    def save() -> None:
+        nonlocal saves
+        saves += 1
+        checkpoint.save_state(tmp_path / "state", training.state_dict())
+        if saves == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        loop.run(training, nothing, nothing, save=save, save_every_seconds=0)
+    resumed = variant.prepare(spec, data)
+    resumed.load_state_dict(checkpoint.load_state(tmp_path / "state"))
+    assert 0 < resumed.state.step < whole.state.step
+    loop.run(resumed, nothing, nothing, save=nothing, save_every_seconds=1e9)
+    assert same_weights(whole.state.model, resumed.state.model)
+    for one, other in zip(whole.history.tables(), resumed.history.tables(), strict=True):
+        assert one.to_csv() == other.to_csv()
+    assert whole.best.epoch == resumed.best.epoch
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_as_its_outcome(data: Data, spec: RunSpec, tmp_path: Path) -> None:
+    outputs = TrainOutputs(tmp_path / "models", tmp_path / "plots", tmp_path / "metrics.json")
+    diverging = replace(spec, optimizer="sgd", lr=1e30)
+    (record,) = variant.train_variant([diverging], data, outputs, trackers=(), save_every_seconds=1e9)
+    assert record.outcome == "diverged"
+    assert "at step" in record.reading
+    assert "learning rate 1e+30" in record.reading
+    assert "gradient norm" in record.reading
+    assert record.steps < 21
+    assert record.selected_epoch == 0  # no epoch ended with a finite loss: the untrained weights
+    assert math.isfinite(record.test["loss"])
+    assert (tmp_path / "models/baseline-s0/weights.safetensors").exists()
+
+
+def test_clipping_bounds_the_step_and_is_not_seen_in_the_norms(data: Data, spec: RunSpec) -> None:
+    plain = run(replace(spec, optimizer="sgd", lr=0.1, epochs=1), data)
+    clipped = run(replace(spec, optimizer="sgd", lr=0.1, epochs=1, clip_norm=1e-3), data)
+    first = plain.history.steps[0][6]
+    assert clipped.history.steps[0][6] == first > 1e-3
+    start = variant.prepare(spec, data).state.model.state_dict()
+    moved = [
+        sum((w - start[k]).square().sum() for k, w in t.state.model.state_dict().items()).sqrt()
+        for t in (plain, clipped)
+    ]
+    assert moved[1] <= 7 * 0.1 * 1e-3 * 1.01 < moved[0]
+
+
+def test_the_best_epoch_is_chosen_on_val(data: Data, spec: RunSpec) -> None:
+    best = loop.Best()
+    finite = {"loss": 2.0, "accuracy": 0.5}
+    assert best.is_beaten_by({"loss": math.inf, "accuracy": 0.9}, "val_loss")  # something is better than nothing
+    best = loop.Best(0, {"loss": 1.0, "accuracy": 0.1}, {"w": torch.zeros(1)})
+    assert best.is_beaten_by(finite, "val_loss")  # the untrained weights are no candidate
+    assert not best.is_beaten_by({"loss": math.nan, "accuracy": 0.9}, "val_loss")
+    best = loop.Best(3, finite, {"w": torch.zeros(1)})
+    assert not best.is_beaten_by({"loss": 2.0, "accuracy": 0.9}, "val_loss")
+    assert best.is_beaten_by({"loss": 3.0, "accuracy": 0.9}, "val_accuracy")
+    training = run(replace(spec, lr=0.01), data)
+    losses = training.history.tables()[1]["val_loss"].tolist()[1:]
+    assert training.best.epoch == 1 + losses.index(min(losses))
+
+
+def test_onecycle_rises_then_falls(data: Data, spec: RunSpec) -> None:
+    rates = run(replace(spec, scheduler="onecycle", epochs=10), data).history.tables()[0]["learning_rate"].tolist()
+    top = rates.index(max(rates))
+    assert rates[0] == pytest.approx(1e-3 / 25)
+    assert max(rates) == pytest.approx(1e-3)
+    assert top == 6  # a tenth of 70 steps
+    assert rates[: top + 1] == sorted(rates[: top + 1])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert rates[-1] == pytest.approx(1e-3 / 25 / 10)
+
+
+def test_onecycle_that_cannot_rise_says_so(data: Data, spec: RunSpec) -> None:
+    with pytest.raises(SettingsError, match=r"onecycle_pct_start 0\.1 of 7 steps is 0\.7 steps"):
+        variant.prepare(replace(spec, scheduler="onecycle", epochs=1), data)
+
+
+def test_evaluate_agrees_with_a_slow_reference_and_leaves_the_model_alone(data: Data, resnet_spec: RunSpec) -> None:
+    model = build_model(resnet_spec, data).train()
+    before = checkpoint.snapshot(model)
+    result = evaluate(model, data.test, data)
+    assert model.training
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+    model.eval()
+    right, losses = 0, []
+    for image, label in zip(data.test.images, data.test.labels, strict=True):
+        pixels = (torch.tensor(image).permute(2, 0, 1)[None] / 255 - 0.4) / 0.3
+        logits = model(pixels)
+        right += int(logits.argmax()) == label
+        losses.append(functional.cross_entropy(logits, torch.tensor([label])).item())
+    assert result.accuracy == right / 30
+    assert result.loss == pytest.approx(np.mean(losses), rel=1e-4)
+    assert result.probabilities.sum(axis=1) == pytest.approx(np.ones(30), rel=1e-5)
