@@ -1,0 +1,109 @@
+"""dvc.yaml against the code: every edge that is there is true, and none is missing."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import grimp
+import pytest
+from ruamel.yaml import YAML
+
+from pawprint import paths
+
+ROOT = Path(__file__).parents[1]
+STUDIES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("studies/*/dvc.yaml"))]
+FOUND_BY_NAME = {"check": "pawprint.checks", "probe": "pawprint.probes"}  # their modules are imported by name
+
+
+def read(path: Path) -> dict[str, Any]:
+    return YAML(typ="safe").load(path.read_text())
+
+
+def stages(path: Path) -> dict[str, dict[str, Any]]:
+    return {name: stage.get("do", stage) for name, stage in read(path)["stages"].items()}
+
+
+@pytest.fixture(scope="module")
+def imports() -> grimp.ImportGraph:
+    return grimp.build_graph("pawprint", cache_dir=None)
+
+
+def closure(imports: grimp.ImportGraph, stage: str) -> set[str]:
+    """The source files that the stage's process imports, relative to the package; empty __init__ left out."""
+    roots = {f"pawprint.stages.{stage}"}
+    if stage in FOUND_BY_NAME:
+        roots |= imports.find_descendants(FOUND_BY_NAME[stage])
+    modules = roots.union(*(imports.find_upstream_modules(root) for root in roots))
+    files = set()
+    for module in modules:
+        place = module.removeprefix("pawprint").removeprefix(".").replace(".", "/")
+        file = f"{place}.py" if (paths.PACKAGE / f"{place}.py").exists() else f"{place}/__init__.py"
+        if (paths.PACKAGE / file).read_text():
+            files.add(file)
+    return files
+
+
+def code_deps(stage: dict[str, Any]) -> list[str]:
+    return [dep.removeprefix("${package}/") for dep in stage["deps"] if dep.startswith("${package}/")]
+
+
+def covers(dep: str, file: str) -> bool:
+    return file == dep or file.startswith(f"{dep}/")
+
+
+@pytest.mark.parametrize("stage", stages(ROOT / "dvc.yaml"))
+def test_a_stage_depends_on_just_the_code_it_imports(stage: str, imports: grimp.ImportGraph) -> None:
+    files, deps = closure(imports, stage), code_deps(stages(ROOT / "dvc.yaml")[stage])
+    assert sorted(f for f in files if not any(covers(d, f) for d in deps)) == [], "imported, not in deps"
+    assert sorted(d for d in deps if not any(covers(d, f) for f in files)) == [], "in deps, not imported"
+
+
+def test_the_hash_of_a_training_is_over_the_code_it_depends_on() -> None:
+    assert list(paths.TRAINING_CODE) == code_deps(stages(ROOT / "dvc.yaml")["train"])
+
+
+@pytest.mark.parametrize("path", STUDIES[1:], ids=lambda p: p.parent.name)
+def test_studies_have_the_graph_of_the_root(path: Path) -> None:
+    """A study adds no code: its graph differs in where the package is, and in the stages it leaves out."""
+    own, root = read(path), read(ROOT / "dvc.yaml")
+    assert own["vars"] == [{"src": "../../src"}, {"package": "../../src/pawprint"}]
+    assert own["stages"].items() <= root["stages"].items()
+    assert own["plots"] == root["plots"]
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.parent.name)
+def test_stages_run_the_package_by_a_relative_path(path: Path) -> None:
+    for name, stage in stages(path).items():
+        assert stage["cmd"].startswith(f"PYTHONPATH=${{src}} python -m pawprint.stages.{name}")
+        assert stage["desc"]
+
+
+def test_outputs_are_where_the_code_writes_them() -> None:
+    variant = "${key}"
+    outputs = paths.train_outputs(variant)
+    text = (ROOT / "dvc.yaml").read_text()
+    written = [
+        paths.FETCHED, paths.PREPARED, paths.RESOLVED, paths.CHECK_REPORT, paths.GATE, paths.EXCLUDED,
+        outputs.models, outputs.curves, outputs.metrics, paths.test_metrics(variant), paths.test_tables(variant),
+        paths.probe_metrics("${item}"), paths.probe_figures("${item}"), paths.COMPARISON.parent,
+        paths.COMPARISON_CHARTS,
+    ]  # fmt: skip
+    for path in written:
+        assert re.search(rf"- {re.escape(str(path))}:?$", text, re.MULTILINE), path
+
+
+def test_charts_draw_columns_that_compare_writes() -> None:
+    for chart in read(ROOT / "dvc.yaml")["plots"]:
+        ((_, settings),) = chart.items()
+        ((file, column),) = settings["y"].items()
+        for study in STUDIES:
+            header = (study.parent / file).read_text().splitlines()[0].split(",")
+            assert {column, settings["x"], "variant", "run", "seed"} <= set(header)
+        assert (ROOT / f".dvc/plots/{settings['template']}.json").exists()
+
+
+def test_large_things_are_not_in_git_and_sources_are() -> None:
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    patterns = [line for line in ignored if line.split("/")[-2:-1] in (["data"], ["models"])]
+    assert patterns
+    assert all(pattern.startswith("/") for pattern in patterns), "unanchored, it hides src/pawprint/models"

@@ -1,0 +1,127 @@
+"""Each tracker's own files are read back and held against what was told; a broken one stops nothing."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from pawprint import tracking
+from pawprint.training.variant import train_variant
+from pawprint.types import Data, RunSpec, TrainOutputs
+
+
+def train(spec: RunSpec, data: Data, folder: Path, *trackers: str) -> TrainOutputs:
+    outputs = TrainOutputs(folder / "models", folder / "plots", folder / "metrics.json")
+    train_variant([spec], data, outputs, trackers, save_every_seconds=1e9)
+    return outputs
+
+
+def wandb_records(folder: Path) -> list[dict[str, Any]]:
+    (file,) = folder.glob("wandb/wandb/offline-run-*/*.wandb")
+    wandb = Path(sys.executable).with_name("wandb")
+    shown = subprocess.run([wandb, "leet", "inspect", "--json", file], capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in shown.stdout.splitlines()]
+
+
+def history(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The logged values, a dict for each log call, whatever nesting the reader prints."""
+    rows = []
+    for record in records:
+        if record.get("type") == "history":
+            items = record["data"]["item"]
+            row = {}
+            for item in items:
+                name = item.get("key") or ".".join(item.get("nestedKey", []))
+                row[name] = json.loads(item["valueJson"])
+            rows.append(row)
+    return rows
+
+
+def test_wandb_holds_the_very_numbers_of_the_metrics_files(
+    data: Data, spec: RunSpec, tmp_path: Path, runs_folder: Path
+) -> None:
+    outputs = train(spec, data, tmp_path, "wandb")
+    records = wandb_records(runs_folder)
+    logged = history(records)
+    steps = pd.read_csv(outputs.curves / "baseline-s0-steps.csv")
+    epochs = pd.read_csv(outputs.curves / "baseline-s0-epochs.csv")
+    by_step = {row["_step"]: row for row in logged}
+    for row in steps.to_dict("records"):
+        for name in ("training_loss", "learning_rate", "gradient_norm_mean", "gradient_norm_total", "examples_seen"):
+            assert by_step[row["step"]][name] == row[name]
+    for row in epochs.to_dict("records"):
+        assert by_step[row["step"]]["val_loss"] == row["val_loss"]
+        assert by_step[row["step"]]["val_accuracy"] == row["val_accuracy"]
+    metrics = json.loads(outputs.metrics.read_text())["baseline-s0"]
+    last = by_step[max(by_step)]
+    assert (last["test_loss"], last["test_accuracy"]) == (metrics["test_loss"], metrics["test_accuracy"])
+    whole = json.dumps(records)
+    assert "baseline-lr1e-3-bs8-none-s0" in whole
+    for setting in ("batch_size", "onecycle_pct_start", "mlp_widths", "split_hash"):
+        assert setting in whole, "config holds the whole RunSpec"
+
+
+def test_dvclive_holds_the_epochs(data: Data, spec: RunSpec, tmp_path: Path, runs_folder: Path,
+                                  monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    outputs = train(spec, data, tmp_path, "dvclive")
+    folder = runs_folder / "dvclive" / spec.name
+    metrics = json.loads((folder / "metrics.json").read_text())
+    expected = json.loads(outputs.metrics.read_text())["baseline-s0"]
+    assert metrics["test_accuracy"] == expected["test_accuracy"]
+    told = pd.read_csv(folder / "plots/metrics/val_loss.tsv", sep="\t")
+    epochs = pd.read_csv(outputs.curves / "baseline-s0-epochs.csv")
+    assert told["val_loss"].tolist() == pytest.approx(epochs["val_loss"].tolist())
+    assert not (tmp_path / "dvc.yaml").exists(), "the graph is ours"
+
+
+def test_tensorboard_holds_the_steps(data: Data, spec: RunSpec, tmp_path: Path, runs_folder: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    outputs = train(spec, data, tmp_path, "tensorboard")
+    events = EventAccumulator(str(runs_folder / "tensorboard" / spec.name), size_guidance={"scalars": 0}).Reload()
+    steps = pd.read_csv(outputs.curves / "baseline-s0-steps.csv")
+    told = [event.value for event in events.Scalars("training_loss")]
+    assert told == pytest.approx(steps["training_loss"].tolist(), rel=1e-6)
+    assert len(events.Scalars("test_accuracy")) == 1
+
+
+class Broken:
+    def __init__(self, *_: Any) -> None:
+        self.told = 0
+
+    def log_step(self, values: dict[str, float], step: int) -> None:
+        self.told += 1
+        raise ConnectionError("the service is gone")
+
+    log_epoch = finish = log_step
+
+
+def test_a_tracker_that_fails_is_reported_once_and_changes_no_byte(
+    data: Data, spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(tracking.TRACKERS, "wandb", Broken)
+    with_it, without = train(spec, data, tmp_path / "a", "wandb"), train(spec, data, tmp_path / "b")
+    assert capsys.readouterr().err.count("the service is gone") == 1
+    for file in ("baseline-s0/weights.safetensors", "baseline-s0/run.json"):
+        assert (with_it.models / file).read_bytes() == (without.models / file).read_bytes()
+
+
+def test_values_that_are_not_finite_reach_no_tracker(
+    spec: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, float]] = []
+
+    class Listening(Broken):
+        def log_step(self, values: dict[str, float], step: int) -> None:
+            told.append(values)
+
+    monkeypatch.setitem(tracking.TRACKERS, "wandb", Listening)
+    trackers = tracking.Trackers(("wandb",), replace(spec, lr=0.1), "id", {})
+    trackers.log_step({"a": float("nan"), "b": 1.0}, 1)
+    assert told == [{"b": 1.0}]
