@@ -1,14 +1,15 @@
-"""What a person types, as processes: output, exit codes, and where things are written."""
+"""What a person types: output, exit codes, and where things are written."""
 
 import os
+import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.in_process import pawprint
 
 ROOT = Path(__file__).parents[1]
 SOURCE = str(ROOT / "src")
@@ -25,13 +26,6 @@ variants:
   baseline: {}
 checks: {output_shape: {}, parameter_update: {}}
 """
-
-
-def pawprint(folder: Path, *arguments: str, module: str = "pawprint.cli") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": SOURCE, "NO_COLOR": "1", "COLUMNS": "100"}
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments], cwd=folder, env=environment, capture_output=True, text=True
-    )
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +85,7 @@ def test_bad_options_end_with_2_and_one_message(study: Path, arguments: list[str
 
 def test_a_failing_check_stops_with_its_report_and_without_a_gate(study: Path, tmp_path: Path) -> None:
     """Labels beyond the classes, as a label file of another data set brings them."""
-    for name in ("params.yaml", "params", "data"):
-        subprocess.run(["cp", "-r", str(study / name), str(tmp_path)], check=True)
+    shutil.copytree(study, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("metrics", "runs"))
     labels = tmp_path / "data/prepare/train_labels.npy"
     np.save(labels, np.load(labels) + 1)
     done = pawprint(tmp_path, module="pawprint.stages.check")
@@ -104,8 +97,7 @@ def test_a_failing_check_stops_with_its_report_and_without_a_gate(study: Path, t
 
 
 def test_a_warning_check_does_not_stop(study: Path, tmp_path: Path) -> None:
-    for name in ("params", "data"):
-        subprocess.run(["cp", "-r", str(study / name), str(tmp_path)], check=True)
+    shutil.copytree(study, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("metrics", "runs"))
     (tmp_path / "params.yaml").write_text(PARAMS.replace("output_shape: {}", "output_shape: {level: warn}"))
     labels = tmp_path / "data/prepare/val_labels.npy"
     np.save(labels, np.load(labels) + 1)
@@ -116,8 +108,7 @@ def test_a_warning_check_does_not_stop(study: Path, tmp_path: Path) -> None:
 
 
 def test_a_check_that_is_not_there_is_named(study: Path, tmp_path: Path) -> None:
-    for name in ("params", "data"):
-        subprocess.run(["cp", "-r", str(study / name), str(tmp_path)], check=True)
+    shutil.copytree(study, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("metrics", "runs"))
     (tmp_path / "params.yaml").write_text(PARAMS.replace("output_shape: {}", "output_shap: {}"))
     done = pawprint(tmp_path, module="pawprint.stages.check")
     assert done.returncode == 2
@@ -141,5 +132,3 @@ def test_init_data_points_the_study_at_a_folder(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "broken.jpg" in done.stderr
     assert (tmp_path / "params.yaml").read_text() == before
-
-

@@ -1,83 +1,39 @@
-"""Real DVC on a copy of the repository, with the committed dvc.yaml and a small model: what runs when."""
+"""Real DVC on a clone of the repository, with the committed dvc.yaml and a small model: what runs when."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
+import shlex
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from ruamel.yaml import YAML
+from tests.clone import ROOT, Repository, clone
 
-ROOT = Path(__file__).parents[1]
-SMALL = {
-    "model": "mlp", "mlp_widths": [8], "epochs": 2, "seeds": [0], "trackers": [], "probed": ["onecycle"],
-}  # fmt: skip
-SMALL_DATA = {"n_per_class": 5, "draw_pixels": 16, "image_size": 8}
+README = (ROOT / "README.md").read_text()
+TYPED = [line[2:] for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+DONE_BY_THE_FIXTURE = [". .venv/bin/activate"]
 
 
-class Repository:
-    """A throw-away clone in which commands run as a person's would, in an activated environment."""
+def readme(start: str) -> list[str]:
+    """The one command of the README that starts so."""
+    (command,) = [line for line in TYPED if line.startswith(start)]
+    RUN.add(command)
+    return shlex.split(command)
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
 
-    def run(self, *command: str, within: str = ".") -> str:
-        environment = {name: value for name, value in os.environ.items() if name != "PAWPRINT_RUNS"}
-        environment |= {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.org",
-            "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.org", "OMP_NUM_THREADS": "1",
-        }  # fmt: skip
-        done = subprocess.run(command, cwd=self.folder / within, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    def reset(self) -> None:
-        """Back to the commit, with what it needs from the cache."""
-        self.run("git", "reset", "-q", "--hard")
-        self.run("git", "clean", "-qfd")
-        self.run("dvc", "checkout", "-q")
-
-    def commit(self, message: str) -> None:
-        self.run("git", "add", "-A")
-        self.run("git", "commit", "-qm", message)
+RUN: set[str] = set()
 
 
 def ran(output: str) -> set[str]:
-    """The stages whose commands DVC ran."""
-    return set(re.findall(r"Running stage '([^']+)'", output))
-
-
-def edit(path: Path, values: dict, data: dict) -> None:
-    yaml = YAML()
-    params = yaml.load(path.read_text())
-    params.update(values)
-    params["data"].update(data)
-    with path.open("w") as file:
-        yaml.dump(params, file)
+    """The stages whose commands DVC ran, without the study's name."""
+    return {stage.rpartition(":")[2] for stage in re.findall(r"Running stage '([^']+)'", output)}
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """The tracked files as they are, committed, with a small root study that has run, and digits too."""
-    folder = tmp_path_factory.mktemp("clone") / "repository"
-    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in names.splitlines():
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    edit(folder / "params.yaml", SMALL, SMALL_DATA)
-    edit(folder / "studies/digits/params.yaml", {"seeds": [0], "epochs": 2, "trackers": []}, {})
-    for lock in ("dvc.lock", "studies/digits/dvc.lock"):
-        (folder / lock).unlink(missing_ok=True)
-    repository = Repository(folder)
-    repository.run("git", "init", "-q")
-    repository.commit("clone")
+    repository = clone(tmp_path_factory.mktemp("clone") / "repository")
     repository.run("dvc", "repro", "-q")
-    repository.run("dvc", "repro", "-q", within="studies/digits")
     repository.commit("results")
     return repository
 
@@ -89,13 +45,13 @@ def clean(repository: Repository) -> Repository:
 
 
 def test_a_second_repro_runs_nothing_and_leaves_git_clean(clean: Repository) -> None:
-    assert ran(clean.run("dvc", "repro", "--all-pipelines")) == set()
+    assert ran(clean.run("dvc", "repro")) == set()
     assert clean.run("git", "status", "--short") == ""
 
 
 def test_a_changed_default_runs_exactly_the_variants_that_inherit_it(clean: Repository) -> None:
-    stages = ran(clean.run("dvc", "exp", "run", "-S", "lr=1e-2"))
-    inherit = {"baseline", "onecycle", "batch_64"}
+    stages = ran(clean.run(*readme("dvc exp run --name faster")))
+    inherit = {"baseline", "onecycle"}
     assert {s for s in stages if s.startswith("train@")} == {f"train@{v}" for v in inherit}
     assert {s for s in stages if s.startswith("test@")} == {f"test@{v}" for v in inherit}
     assert stages - {f"{s}@{v}" for s in ("train", "test") for v in inherit} == {
@@ -103,33 +59,25 @@ def test_a_changed_default_runs_exactly_the_variants_that_inherit_it(clean: Repo
     }  # fmt: skip
     table = json.loads((clean.folder / "metrics/compare/table.json").read_text())
     assert table["baseline"]["baseline"]["same_settings_as"] == ["lr_1e-2"]
+    assert "faster" in clean.run(*readme("dvc exp show"))
+    assert re.search(r"params/baseline.yaml.*0\.001.*0\.01", clean.run(*readme("dvc params diff")))
+    assert "test_accuracy" in clean.run(*readme("dvc metrics diff"))
 
 
 def test_a_changed_variant_runs_alone(clean: Repository) -> None:
-    stages = ran(clean.run("dvc", "exp", "run", "-S", "variants.onecycle.lr=3e-3"))
+    stages = ran(clean.run(*readme("dvc exp run -S variants")))
     assert {s for s in stages if "@" in s} == {"train@onecycle", "test@onecycle", "probe@onecycle"}
 
 
 def test_a_new_variant_runs_alone_and_is_a_row(clean: Repository) -> None:
-    stages = ran(clean.run("dvc", "exp", "run", "--name", "newcomer", "-S", "+variants.new.lr=0.3"))
+    stages = ran(clean.run(*readme("dvc exp run -S '+variants")))
     assert {s for s in stages if "@" in s} == {"train@new", "test@new"}
     assert "new" in json.loads((clean.folder / "metrics/compare/table.json").read_text())
-    assert "newcomer" in clean.run("dvc", "exp", "show", "--csv")
+    assert "variants.new.lr" in clean.run("dvc", "exp", "show", "--csv")
     assert "variants.new.lr" in clean.run("dvc", "params", "diff")
 
 
-def test_a_study_is_changed_from_its_own_folder(clean: Repository) -> None:
-    before = (clean.folder / "params.yaml").read_bytes()
-    stages = ran(clean.run("dvc", "exp", "run", "-n", "digits-lr", "-S", "lr=1e-2", within="studies/digits"))
-    assert {s.rpartition(":")[2] for s in stages if "train@" in s} == {"train@baseline"}
-    assert (clean.folder / "params.yaml").read_bytes() == before
-    assert "lr: 0.01" in (clean.folder / "studies/digits/params.yaml").read_text()
-    assert "digits-lr" in clean.run("dvc", "exp", "show", "--csv", within="studies/digits")
-    clean.reset()
-    stages = ran(clean.run("dvc", "exp", "run", "-S", "+variants.new.lr=0.3", within="studies/digits"))
-    assert {s.rpartition(":")[2] for s in stages if "@" in s} == {"train@new", "test@new"}
-
-
+@pytest.mark.long
 def test_a_temporary_experiment_runs_its_own_code(clean: Repository) -> None:
     """An experiment in another folder must not import the workspace's package."""
     stage = clean.folder / "src/pawprint/stages/resolve.py"
@@ -146,7 +94,23 @@ def test_a_temporary_experiment_runs_its_own_code(clean: Repository) -> None:
 
 
 def test_charts_are_drawn_each_once(clean: Repository) -> None:
-    clean.run("dvc", "plots", "show", "-o", "page")
-    page = (clean.folder / "page/index.html").read_text()
+    clean.run(*readme("dvc plots show"))
+    page = (clean.folder / "dvc_plots/index.html").read_text()
     expected = [next(iter(p)) for p in YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["plots"]]
-    assert page.count("vegaEmbed(") == 2 * len(expected)  # the root's and the digits study's
+    assert page.count("vegaEmbed(") == 2 * len(expected)  # the digits study's too
+
+
+def test_a_person_trains_by_hand_and_brings_pictures(clean: Repository) -> None:
+    assert "finished 4 epochs" in clean.run(*readme("pawprint train"))
+    assert clean.run("git", "status", "--short") == ""
+    for label in ("cat", "dog"):
+        for number in range(5):
+            path = Path(clean.folder / "my_pictures" / label / f"{number}.png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (20, 20), (40 * number, 0, 0)).save(path)
+    assert "10 pictures of 2 classes" in clean.run(*readme("pawprint init-data"))
+
+
+def test_every_command_of_the_readme_was_run(clean: Repository) -> None:
+    """Runs last: pytest keeps the order of the file."""
+    assert set(TYPED) - RUN == set(DONE_BY_THE_FIXTURE)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.in_process import pawprint
 
 ROOT = Path(__file__).parents[1]
 PARAMS = """
@@ -37,7 +38,7 @@ def prepared(folder: Path) -> Path:
     folder.mkdir()
     (folder / "params.yaml").write_text(PARAMS)
     for stage in ("fetch", "prepare", "resolve", "check"):
-        assert start(folder, stage).wait() == 0
+        assert pawprint(folder, module=f"pawprint.stages.{stage}").returncode == 0
     return folder
 
 

@@ -194,7 +194,9 @@ def _how_counted(lines: Sequence[dict[str, Any]], spent: TimeSpent, jobs: int) -
     rest = "the rest is the clock less both" if spent.by_clock else "in all is the sum of the stages' times"
     order = "one after the other"
     if n_side_by_side > 1:
-        order = f"the {n_trainings} trainings {n_side_by_side} side by side (each counts 1/{n_side_by_side})"
+        order = (
+            f"{n_trainings} variants trained and tested {n_side_by_side} side by side (each counts 1/{n_side_by_side})"
+        )
     return f"{len(lines)} process{'' if len(lines) == 1 else 'es'}, {order}; {rest}"
 
 
@@ -204,7 +206,9 @@ def _is_training(line: dict[str, Any]) -> bool:
 
 
 def _share(line: dict[str, Any], side_by_side: int) -> float:
-    return 1 / side_by_side if _is_training(line) else 1.0
+    """Each variant is trained and tested beside the others; all other stages run alone."""
+    name = str(line["stage"]).rpartition(":")[2]
+    return 1 / side_by_side if name.startswith(("train@", "test@")) else 1.0
 
 
 def _timings() -> list[dict[str, Any]]:

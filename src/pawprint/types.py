@@ -165,15 +165,13 @@ class Evaluation:
 
 @dataclasses.dataclass
 class TrainState:
-    """All that a training needs to go on, and the only record that changes."""
+    """All that a training needs to go on, beside torch's generator; the only record that changes."""
 
     model: torch.nn.Module
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler | None
-    ema: torch.nn.Module | None
     step: int  # optimizer steps done
     examples_seen: int
-    rng: torch.Tensor | None  # torch's CPU generator, filled in when the state is saved
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,17 +29,8 @@ def wandb_records(folder: Path) -> list[dict[str, Any]]:
 
 
 def history(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The logged values, a dict for each log call, whatever nesting the reader prints."""
-    rows = []
-    for record in records:
-        if record.get("type") == "history":
-            items = record["data"]["item"]
-            row = {}
-            for item in items:
-                name = item.get("key") or ".".join(item.get("nestedKey", []))
-                row[name] = json.loads(item["valueJson"])
-            rows.append(row)
-    return rows
+    """The logged values, a dict for each step."""
+    return [record["history"]["item"] for record in records if record["type"] == "history"]
 
 
 def test_wandb_holds_the_very_numbers_of_the_metrics_files(
@@ -112,9 +103,7 @@ def test_a_tracker_that_fails_is_reported_once_and_changes_no_byte(
         assert (with_it.models / file).read_bytes() == (without.models / file).read_bytes()
 
 
-def test_values_that_are_not_finite_reach_no_tracker(
-    spec: RunSpec, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_values_that_are_not_finite_reach_no_tracker(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[dict[str, float]] = []
 
     class Listening(Broken):

@@ -75,7 +75,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
         )
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     if panel.top is not None:
-        axes.set_ylim(top=panel.top)
+        axes.set_ylim(0, panel.top)
     if panel.log_y:
         axes.set_yscale("log", nonpositive="mask")
     elif panel.as_percent:

@@ -6,11 +6,18 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from pawprint.models import mlp, resnet
+from pawprint.models import mlp
 from pawprint.types import Data, RunSpec
 
+
+def _resnet18(spec: RunSpec, n_classes: int, image_shape: tuple[int, int, int]) -> nn.Module:
+    from pawprint.models import resnet  # torchvision's import takes seconds
+
+    return resnet.build(spec, n_classes, image_shape)
+
+
 MODELS: dict[str, Callable[[RunSpec, int, tuple[int, int, int]], nn.Module]] = {
-    "resnet18": resnet.build,
+    "resnet18": _resnet18,
     "mlp": mlp.build,
 }
 

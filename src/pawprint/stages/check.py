@@ -4,6 +4,7 @@ Every distinct (model, head, optimizer) among the resolved runs is checked. gate
 the stopping checks passed, so that its bytes, and with them every training, outlast a new check.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
@@ -35,7 +36,7 @@ def main() -> None:
     for spec in specs:
         _fits(spec, data)
     report = {
-        label: {name: run(_subject(spec, data)) for name, run in found.items()}
+        label: {name: _run(name, run, _subject(spec, data)) for name, run in found.items()}
         for label, spec in _distinct(specs).items()
     }
     atomic.write_json(paths.CHECK_REPORT, _as_json(report, levels))
@@ -74,6 +75,21 @@ def _subject(spec: RunSpec, data: Data) -> CheckSubject:
     model = build_model(spec, data)
     batch = next(TrainBatches(data, spec).epoch(1))
     return CheckSubject(spec, data, model, build_optimizer(spec, model), batch)
+
+
+def _run(name: str, run: Callable[[CheckSubject], Finding], subject: CheckSubject) -> Finding:
+    """A subject on which the check itself breaks has failed it: the fault is told beside the others."""
+    try:
+        return run(subject)
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        return Finding(
+            name=name,
+            question="Can the check run at all?",
+            numbers={},
+            passed=False,
+            limit="no error",
+            reading=f"could not run: {type(error).__name__}: {error}",
+        )
 
 
 def _fits(spec: RunSpec, data: Data) -> None:

@@ -87,7 +87,7 @@ def prepare(spec: RunSpec, data: Data) -> loop.Training:
     optimizer = build_optimizer(spec, model)
     model, optimizer = fabric.setup(model, optimizer)
     schedule = build_schedule(spec, optimizer.optimizer, spec.epochs * batches.steps_per_epoch)
-    state = TrainState(model, optimizer, schedule.scheduler, ema=None, step=0, examples_seen=0, rng=None)
+    state = TrainState(model, optimizer, schedule.scheduler, step=0, examples_seen=0)
     model.train()
     return loop.Training(spec, data, fabric, batches, state, schedule)
 

@@ -1,0 +1,74 @@
+"""A throw-away clone of the repository with small settings, on which tests run the real DVC."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+# Two variants that inherit `lr` and one that does not, of a model that trains in a blink.
+SMALL = {
+    "model": "mlp", "mlp_widths": [8], "epochs": 4, "seeds": [0], "trackers": [], "probed": ["onecycle"],
+    "variants": {"baseline": {}, "lr_1e-2": {"lr": 0.01}, "onecycle": {"scheduler": "onecycle", "lr": None}},
+}  # fmt: skip
+SMALL_DATA = {"n_per_class": 5, "draw_pixels": 16, "image_size": 8}
+
+
+class Repository:
+    """A throw-away clone in which commands run as a person's would, in an activated environment."""
+
+    def __init__(self, folder: Path, study: str = ".") -> None:
+        self.folder, self.study = folder, study
+
+    def run(self, *command: str) -> str:
+        """Run in the study's folder, and return stdout; the command must succeed."""
+        environment = {name: value for name, value in os.environ.items() if name != "PAWPRINT_RUNS"}
+        environment |= {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(self.folder / "src"),  # the `pawprint` command is the clone's, too
+            "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.org",
+            "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.org", "OMP_NUM_THREADS": "1",
+        }  # fmt: skip
+        done = subprocess.run(command, cwd=self.folder / self.study, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def reset(self) -> None:
+        """Back to the commit, with what it needs from the cache."""
+        self.run("git", "reset", "-q", "--hard")
+        self.run("git", "clean", "-qfd")
+        self.run("dvc", "checkout", "-q", "dvc.yaml")
+
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-qm", message)
+
+
+def edit(path: Path, values: dict[str, Any], data: dict[str, Any]) -> None:
+    yaml = YAML()
+    params = yaml.load(path.read_text())
+    params.update(values)
+    params["data"].update(data)
+    with path.open("w") as file:
+        yaml.dump(params, file)
+
+
+def clone(folder: Path, study: str = ".") -> Repository:
+    """The tracked files as they are, committed, with small settings and no results."""
+    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in names.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    edit(folder / "params.yaml", SMALL, SMALL_DATA)
+    edit(folder / "studies/digits/params.yaml", {"seeds": [0], "epochs": 2, "trackers": []}, {})
+    for lock in ("dvc.lock", "studies/digits/dvc.lock"):
+        (folder / lock).unlink(missing_ok=True)
+    repository = Repository(folder)
+    repository.run("git", "init", "-q")
+    repository.commit("clone")
+    return Repository(folder, study)
