@@ -1,6 +1,7 @@
 """A throw-away clone of the repository with small settings, on which tests run the real DVC."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -46,6 +47,11 @@ class Repository:
     def commit(self, message: str) -> None:
         self.run("git", "add", "-A")
         self.run("git", "commit", "-qm", message)
+
+
+def ran(output: str) -> set[str]:
+    """The stages whose commands DVC ran, without the study's name."""
+    return {stage.rpartition(":")[2] for stage in re.findall(r"Running stage '([^']+)'", output)}
 
 
 def edit(path: Path, values: dict[str, Any], data: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from ruamel.yaml import YAML
-from tests.clone import ROOT, Repository, clone
+from tests.clone import ROOT, Repository, clone, ran
 
 README = (ROOT / "README.md").read_text()
 TYPED = [line[2:] for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
@@ -23,11 +23,6 @@ def readme(start: str) -> list[str]:
 
 
 RUN: set[str] = set()
-
-
-def ran(output: str) -> set[str]:
-    """The stages whose commands DVC ran, without the study's name."""
-    return {stage.rpartition(":")[2] for stage in re.findall(r"Running stage '([^']+)'", output)}
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,7 @@
 """Real DVC inside a study's folder: the same holds there, and the root stays as it is."""
 
-import re
-
 import pytest
-from tests.clone import Repository, clone
-
-
-def ran(output: str) -> set[str]:
-    """The stages whose commands DVC ran, without the study's name."""
-    return {stage.rpartition(":")[2] for stage in re.findall(r"Running stage '([^']+)'", output)}
+from tests.clone import Repository, clone, ran
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ def to_yaml(content: dict[str, Any]) -> str:
     """Plain YAML text, keys in the order given."""
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # ruamel declares it None
     text = io.StringIO()
     yaml.dump(content, text)
     return text.getvalue()

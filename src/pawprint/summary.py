@@ -129,6 +129,7 @@ def stdout_console() -> Console:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table, the times and where the charts are, to stdout."""
     parser = argparse.ArgumentParser(prog="python -m pawprint.summary", description=__doc__.split("\n")[0])
     parser.add_argument(
         "--since", type=float, metavar="EPOCH_SECONDS", help="count the time from here on; default: all noted"

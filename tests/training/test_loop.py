@@ -22,7 +22,7 @@ def nothing(*_: Any) -> None:
 
 
 def run(spec: RunSpec, data: Data) -> loop.Training:
-    training = variant.prepare(spec, data)
+    training = variant.set_up(spec, data)
     loop.run(training, nothing, nothing, save=nothing, save_every_seconds=1e9)
     return training
 
@@ -33,7 +33,7 @@ def same_weights(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 
 def test_the_loop_does_what_a_plain_pytorch_loop_does(data: Data, spec: RunSpec) -> None:
     training = run(spec, data)
-    reference = variant.prepare(spec, data)  # for its batches and its starting point
+    reference = variant.set_up(spec, data)  # for its batches and its starting point
     model = reference.state.model
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     losses, norms = [], []
@@ -81,7 +81,7 @@ def test_stopped_and_resumed_is_the_same_as_never_stopped(
     class Killed(Exception):
         pass
 
-    training = variant.prepare(spec, data)
+    training = variant.set_up(spec, data)
 
     def save() -> None:
         nonlocal saves
@@ -92,7 +92,7 @@ def test_stopped_and_resumed_is_the_same_as_never_stopped(
 
     with pytest.raises(Killed):
         loop.run(training, nothing, nothing, save=save, save_every_seconds=0)
-    resumed = variant.prepare(spec, data)
+    resumed = variant.set_up(spec, data)
     resumed.load_state_dict(checkpoint.load_state(tmp_path / "state"))
     assert 0 < resumed.state.step < whole.state.step
     loop.run(resumed, nothing, nothing, save=nothing, save_every_seconds=1e9)
@@ -121,7 +121,7 @@ def test_clipping_bounds_the_step_and_is_not_seen_in_the_norms(data: Data, spec:
     clipped = run(replace(spec, optimizer="sgd", lr=0.1, epochs=1, clip_norm=1e-3), data)
     first = plain.history.steps[0][6]
     assert clipped.history.steps[0][6] == first > 1e-3
-    start = variant.prepare(spec, data).state.model.state_dict()
+    start = variant.set_up(spec, data).state.model.state_dict()
     moved = [
         sum((w - start[k]).square().sum() for k, w in t.state.model.state_dict().items()).sqrt()
         for t in (plain, clipped)
@@ -157,7 +157,7 @@ def test_onecycle_rises_then_falls(data: Data, spec: RunSpec) -> None:
 
 def test_onecycle_that_cannot_rise_says_so(data: Data, spec: RunSpec) -> None:
     with pytest.raises(SettingsError, match=r"onecycle_pct_start 0\.1 of 7 steps is 0\.7 steps"):
-        variant.prepare(replace(spec, scheduler="onecycle", epochs=1), data)
+        variant.set_up(replace(spec, scheduler="onecycle", epochs=1), data)
 
 
 def test_evaluate_agrees_with_a_slow_reference_and_leaves_the_model_alone(data: Data, resnet_spec: RunSpec) -> None:

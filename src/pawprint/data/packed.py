@@ -112,10 +112,7 @@ def _write_images(
             path = folder / f"{part}_images.npy"
             images = np.lib.format.open_memmap(path, "w+", np.uint8, (len(rows), *shape))
             for row, name in enumerate(rows["image_name"]):
-                try:
-                    images[row] = read(name)
-                except ValueError as error:
-                    broken.append(f"{name}: {error}")
+                broken += _fault(images, row, name, read)
                 reporter.advance()
             images.flush()
     if broken:
@@ -123,6 +120,15 @@ def _write_images(
             f"{len(broken)} of {len(table)} pictures cannot be read:\n  " + "\n  ".join(sorted(broken)) + "\n"
             "mend them or take them out where they come from, then `dvc repro --force fetch` and `dvc repro`"
         )
+
+
+def _fault(images: np.ndarray, row: int, name: str, read: Callable[[str], np.ndarray]) -> list[str]:
+    """Put the picture into its row; why it could not be read, if it could not."""
+    try:
+        images[row] = read(name)
+    except ValueError as error:
+        return [f"{name}: {error}"]
+    return []
 
 
 def _content_hash(folder: Path) -> str:

@@ -26,6 +26,7 @@ class Settings:
 
 
 def run(subject: ProbeSubject, settings: Settings) -> Finding:
+    """Accuracies are shares of the test set; the figure is the curve."""
     factors = sorted(settings.factors)
     accuracy = [_accuracy(subject, factor) for factor in factors]
     drops = [(bright - dark, factor) for (dark, bright), factor in zip(pairwise(accuracy), factors, strict=False)]

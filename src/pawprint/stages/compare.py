@@ -35,6 +35,7 @@ EXAMPLES_SEEN = "examples seen"
 
 
 def main() -> None:
+    """Write the table and the charts, and print the table."""
     study, _ = read_study(paths.PARAMS)
     specs = _specs(study)
     table = _scores(specs)

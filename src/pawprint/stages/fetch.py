@@ -9,6 +9,7 @@ from pawprint.stages.entry import run_stage
 
 
 def main() -> None:
+    """Write data/fetch, completely or not at all."""
     settings = read_study(paths.PARAMS)[0].data
     with whole_folder(paths.FETCHED) as unfinished:
         SOURCES[settings.source](settings, unfinished)

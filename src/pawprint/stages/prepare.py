@@ -8,6 +8,7 @@ from pawprint.stages.entry import run_stage
 
 
 def main() -> None:
+    """Write data/prepare, completely or not at all."""
     settings = read_study(paths.PARAMS)[0].data
     pack(paths.FETCHED, paths.PREPARED, settings)
     data = load(paths.PREPARED)

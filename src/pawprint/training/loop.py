@@ -28,6 +28,7 @@ class Best:
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def is_beaten_by(self, val: dict[str, float], rule: str) -> bool:
+        """Whether an epoch that ends with these values takes over, by `select_on`."""
         if not self.weights or not math.isfinite(val["loss"]):
             return not self.weights
         if self.epoch == 0:
@@ -53,6 +54,7 @@ class Training:
     diverged: str = ""  # why it ended early, if it did
 
     def state_dict(self) -> dict[str, Any]:
+        """All that `load_state_dict` needs to go on to the same bytes."""
         return {
             "training": checkpoint.training_state(self.state),
             "history": self.history.state_dict(),

@@ -47,7 +47,7 @@ def train_run(
     """One training, from its saved state if there is one; test is evaluated once, at the very end."""
     identity = run_id(spec, data)
     state_file = paths.resumable_state(identity)
-    training = prepare(spec, data)
+    training = set_up(spec, data)
     saved = checkpoint.load_state(state_file)
     if saved is not None:
         training.load_state_dict(saved)
@@ -76,8 +76,10 @@ def train_run(
     return training, record
 
 
-def prepare(spec: RunSpec, data: Data) -> loop.Training:
+def set_up(spec: RunSpec, data: Data) -> loop.Training:
     """Everything a training needs, at its starting point; SettingsError where settings and data do not fit."""
+    if spec.accelerator == "cuda" and not torch.cuda.is_available():
+        raise SettingsError([f"{spec.variant}: accelerator: cuda: torch finds none here; set accelerator: auto or cpu"])
     seed_run(spec.seed, spec.threads)
     fabric = Fabric(accelerator=spec.accelerator, devices=1)
     batches = TrainBatches(data, spec)

@@ -1,0 +1,93 @@
+"""No setting is there that nothing reads: each is changed, and the training is another."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pawprint.errors import PawprintError, SettingsError
+from pawprint.training.variant import train_variant
+from pawprint.types import RUN_SETTINGS, Data, RunSpec, TrainOutputs
+
+# setting: (settings that give it something to do, its other value)
+OTHER: dict[str, tuple[dict[str, Any], Any]] = {
+    "model": ({}, "resnet18"),
+    "mlp_widths": ({}, (9,)),
+    "optimizer": ({}, "sgd"),
+    "lr": ({}, 2e-3),
+    "lr_scaling": ({}, "sqrt"),
+    "lr_base_batch_size": ({"lr_scaling": "linear"}, 16),
+    "betas": ({}, (0.5, 0.9)),
+    "eps": ({}, 1e-2),
+    "momentum": ({"optimizer": "sgd"}, 0.9),
+    "nesterov": ({"optimizer": "sgd", "momentum": 0.9}, True),
+    "weight_decay": ({}, 0.1),
+    "clip_norm": ({"optimizer": "sgd"}, 1e-3),
+    "scheduler": ({}, "cosine"),
+    "onecycle_pct_start": ({"scheduler": "onecycle"}, 0.5),
+    "onecycle_final_div_factor": ({"scheduler": "onecycle"}, 1e4),
+    "batch_size": ({}, 16),
+    "epochs": ({}, 2),
+    "random_flip": ({}, False),
+    "random_crop_percent": ({}, 0.0),
+}
+SAID_ELSEWHERE = {
+    "pretrained": "test_pretrained_without_weights_says_so",
+    "select_on": "test_loop.py, test_the_best_epoch_is_chosen_on_val",
+    "objective": "there is one",
+    "accelerator": "test_an_accelerator_that_is_not_there_is_an_error",
+    "threads": "test_threads_are_those_of_the_settings",
+}
+
+
+def result(spec: RunSpec, data: Data, folder: Path) -> bytes:
+    outputs = TrainOutputs(folder / "models", folder / "plots", folder / "metrics.json")
+    train_variant([spec], data, outputs, trackers=(), save_every_seconds=1e9)
+    return b"".join(file.read_bytes() for file in sorted(folder.rglob("*.csv")))
+
+
+def test_every_setting_is_looked_at() -> None:
+    assert set(OTHER) | set(SAID_ELSEWHERE) == set(RUN_SETTINGS)
+
+
+@pytest.mark.parametrize("setting", OTHER)
+def test_a_changed_setting_changes_the_training(setting: str, data: Data, spec: RunSpec, tmp_path: Path) -> None:
+    base, value = OTHER[setting]
+    spec = replace(spec, random_crop_percent=20.0, **base)
+    assert getattr(spec, setting) != value
+    assert result(spec, data, tmp_path / "a") != result(replace(spec, **{setting: value}), data, tmp_path / "b")
+
+
+def test_threads_are_those_of_the_settings(data: Data, spec: RunSpec, tmp_path: Path,
+                                           monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """OMP_NUM_THREADS of the shell would change the bytes."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    before = torch.get_num_threads()
+    try:
+        for threads in (2, 1):
+            result(replace(spec, threads=threads), data, tmp_path / str(threads))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_an_accelerator_that_is_not_there_is_an_error(data: Data, spec: RunSpec, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        assert result(replace(spec, accelerator="cuda"), data, tmp_path)
+        return
+    with pytest.raises(SettingsError, match="accelerator: cuda: torch finds none here"):
+        result(replace(spec, accelerator="cuda"), data, tmp_path)
+
+
+def test_pretrained_without_weights_says_so(data: Data, spec: RunSpec, tmp_path: Path,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    monkeypatch.setattr("socket.getaddrinfo", _no_network)
+    with pytest.raises(PawprintError, match=r"pretrained: true needs ImageNet's weights .* set pretrained: false"):
+        result(replace(spec, model="resnet18", pretrained=True), data, tmp_path)
+
+
+def _no_network(*_: Any, **__: Any) -> None:
+    raise OSError("Name or service not known")
