@@ -45,8 +45,8 @@ lint: $(READY) ## ruff, mypy, import-linter, deptry
 	@$(RUN) deptry src 2> .deptry.log || { cat .deptry.log; exit 1; }
 	@rm -f .deptry.log
 
-bench: $(READY) ## side-by-side ratios: step, epoch, start-up
-	@$(RUN) PYTHONPATH=src python -m benchmarks
+bench: $(READY) ## side-by-side ratios: step, epoch, start-up (BENCH="step epoch" for some)
+	@$(RUN) PYTHONPATH=src python -m benchmarks $(BENCH)
 
 requirements: $(READY) ## resolve pyproject.toml into requirements.txt anew
 	@.venv/bin/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal \

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from tests.in_process import pawprint
 
 ROOT = Path(__file__).parents[1]

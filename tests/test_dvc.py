@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from ruamel.yaml import YAML
+
 from tests.clone import ROOT, Repository, clone, ran
 
 README = (ROOT / "README.md").read_text()

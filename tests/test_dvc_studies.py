@@ -1,6 +1,7 @@
 """Real DVC inside a study's folder: the same holds there, and the root stays as it is."""
 
 import pytest
+
 from tests.clone import Repository, clone, ran
 
 

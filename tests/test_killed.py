@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from tests.in_process import pawprint
 
 ROOT = Path(__file__).parents[1]
