@@ -40,10 +40,8 @@ lint: $(READY) ## ruff, mypy, import-linter, deptry
 	@$(RUN) ruff check --quiet .
 	@$(RUN) ruff format --check --quiet .
 	@$(RUN) mypy --no-error-summary
-	@PYTHONPATH=src $(RUN) lint-imports --no-cache > .lint-imports.log || { cat .lint-imports.log; exit 1; }
-	@rm -f .lint-imports.log
-	@$(RUN) deptry src 2> .deptry.log || { cat .deptry.log; exit 1; }
-	@rm -f .deptry.log
+	@said=$$(PYTHONPATH=src $(RUN) lint-imports --no-cache 2>&1) || { echo "$$said"; exit 1; }
+	@said=$$($(RUN) deptry src 2>&1) || { echo "$$said"; exit 1; }
 
 bench: $(READY) ## side-by-side ratios: step, epoch, start-up (BENCH="step epoch" for some)
 	@$(RUN) PYTHONPATH=src python -m benchmarks $(BENCH)
