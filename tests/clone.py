@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 # Two variants that inherit `lr` and one that does not, of a model that trains in a blink.
 SMALL = {
     "model": "mlp", "mlp_widths": [8], "epochs": 4, "seeds": [0], "trackers": [], "probed": ["onecycle"],
+    "pretrained_source": "none", "questions": {"schedule": ["baseline", "onecycle"]},
     "variants": {"baseline": {}, "lr_1e-2": {"lr": 0.01}, "onecycle": {"scheduler": "onecycle", "lr": None}},
 }  # fmt: skip
 SMALL_DATA = {"n_per_class": 5, "draw_pixels": 16, "image_size": 8}
@@ -63,14 +64,14 @@ def edit(path: Path, values: dict[str, Any], data: dict[str, Any]) -> None:
         yaml.dump(params, file)
 
 
-def clone(folder: Path, study: str = ".") -> Repository:
-    """The tracked files as they are, committed, with small settings and no results."""
+def clone(folder: Path, study: str = ".", **settings: Any) -> Repository:
+    """The tracked files as they are, committed, with small settings (and `settings`) and no results."""
     names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in names.splitlines():
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    edit(folder / "params.yaml", SMALL, SMALL_DATA)
+    edit(folder / "params.yaml", SMALL | settings, SMALL_DATA)
     edit(folder / "studies/digits/params.yaml", {"seeds": [0], "epochs": 2, "trackers": []}, {})
     for lock in ("dvc.lock", "studies/digits/dvc.lock"):
         (folder / lock).unlink(missing_ok=True)

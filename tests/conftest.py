@@ -8,6 +8,21 @@ import numpy as np
 import pytest
 
 from pawprint.types import Data, RunSpec, Split
+from tests.in_process import pawprint
+
+SMALL_STUDY = """
+study: small
+data: {source: digits, image_size: 8}
+model: mlp
+mlp_widths: [16]
+epochs: 2
+random_flip: false
+random_crop_percent: 0.0
+seeds: [0]
+variants:
+  baseline: {}
+checks: {output_shape: {}, parameter_update: {}}
+"""
 
 # No test reaches a service or leaves tracker files in the working tree.
 os.environ["WANDB_MODE"] = "offline"
@@ -62,3 +77,14 @@ def runs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Resumable states, trackers' files and timings of a test go below its own folder."""
     monkeypatch.setenv("PAWPRINT_RUNS", str(tmp_path / "runs"))
     return tmp_path / "runs"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study's folder up to its gate: a small MLP on the digits, ready to be trained."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "params.yaml").write_text(SMALL_STUDY)
+    for stage in ("fetch", "prepare", "resolve", "check"):
+        done = pawprint(folder, module=f"pawprint.stages.{stage}")
+        assert done.returncode == 0, done.stderr
+    return folder

@@ -14,29 +14,6 @@ from tests.in_process import pawprint
 
 ROOT = Path(__file__).parents[1]
 SOURCE = str(ROOT / "src")
-PARAMS = """
-study: small
-data: {source: digits, image_size: 8}
-model: mlp
-mlp_widths: [16]
-epochs: 2
-random_flip: false
-random_crop_percent: 0.0
-seeds: [0]
-variants:
-  baseline: {}
-checks: {output_shape: {}, parameter_update: {}}
-"""
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("study")
-    (folder / "params.yaml").write_text(PARAMS)
-    for stage in ("fetch", "prepare", "resolve", "check"):
-        done = pawprint(folder, module=f"pawprint.stages.{stage}")
-        assert done.returncode == 0, done.stderr
-    return folder
 
 
 def test_help_names_commands_and_exit_codes_and_loads_nothing_heavy(tmp_path: Path) -> None:
@@ -99,7 +76,9 @@ def test_a_failing_check_stops_with_its_report_and_without_a_gate(study: Path, t
 
 def test_a_warning_check_does_not_stop(study: Path, tmp_path: Path) -> None:
     shutil.copytree(study, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("metrics", "runs"))
-    (tmp_path / "params.yaml").write_text(PARAMS.replace("output_shape: {}", "output_shape: {level: warn}"))
+    (tmp_path / "params.yaml").write_text(
+        (study / "params.yaml").read_text().replace("output_shape: {}", "output_shape: {level: warn}")
+    )
     labels = tmp_path / "data/prepare/val_labels.npy"
     np.save(labels, np.load(labels) + 1)
     done = pawprint(tmp_path, module="pawprint.stages.check")
@@ -110,7 +89,9 @@ def test_a_warning_check_does_not_stop(study: Path, tmp_path: Path) -> None:
 
 def test_a_check_that_is_not_there_is_named(study: Path, tmp_path: Path) -> None:
     shutil.copytree(study, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("metrics", "runs"))
-    (tmp_path / "params.yaml").write_text(PARAMS.replace("output_shape: {}", "output_shap: {}"))
+    (tmp_path / "params.yaml").write_text(
+        (study / "params.yaml").read_text().replace("output_shape: {}", "output_shap: {}")
+    )
     done = pawprint(tmp_path, module="pawprint.stages.check")
     assert done.returncode == 2
     assert "did you mean 'output_shape'?" in done.stderr

@@ -51,7 +51,7 @@ def test_a_changed_default_runs_exactly_the_variants_that_inherit_it(clean: Repo
     assert {s for s in stages if s.startswith("train@")} == {f"train@{v}" for v in inherit}
     assert {s for s in stages if s.startswith("test@")} == {f"test@{v}" for v in inherit}
     assert stages - {f"{s}@{v}" for s in ("train", "test") for v in inherit} == {
-        "resolve", "check", "probe@onecycle", "compare",
+        "resolve", "start", "check", "probe@onecycle", "compare",
     }  # fmt: skip
     table = json.loads((clean.folder / "metrics/compare/table.json").read_text())
     assert table["baseline"]["baseline"]["same_settings_as"] == ["lr_1e-2"]
@@ -99,12 +99,24 @@ def test_charts_are_drawn_each_once(clean: Repository) -> None:
 def test_a_person_trains_by_hand_and_brings_pictures(clean: Repository) -> None:
     assert "finished 4 epochs" in clean.run(*readme("pawprint train"))
     assert clean.run("git", "status", "--short") == ""
-    for label in ("cat", "dog"):
-        for number in range(5):
-            path = Path(clean.folder / "my_pictures" / label / f"{number}.png")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (20, 20), (40 * number, 0, 0)).save(path)
+    draw(clean.folder / "my_pictures")
     assert "10 pictures of 2 classes" in clean.run(*readme("pawprint init-data"))
+
+
+def test_a_source_task_of_ones_own_is_trained(clean: Repository) -> None:
+    draw(clean.folder / "my_other_pictures")
+    stages = ran(clean.run(*readme("dvc exp run -S pretrained_source")))
+    assert stages == {"resolve", "pretrain", "start"}  # no variant of this clone is pretrained
+    record = json.loads((clean.folder / "metrics/pretrain.json").read_text())
+    assert (record["source"], record["n_classes"], record["outcome"]) == ("folder", 2, "finished")
+
+
+def draw(folder: Path) -> None:
+    """Five pictures of each of two classes."""
+    for label in ("cat", "dog"):
+        (folder / label).mkdir(parents=True)
+        for number in range(5):
+            Image.new("RGB", (20, 20), (40 * number, 0, 0)).save(folder / label / f"{number}.png")
 
 
 def test_every_command_of_the_readme_was_run(clean: Repository) -> None:

@@ -4,7 +4,15 @@ from pathlib import Path
 import pytest
 
 from pawprint.errors import SettingsError
-from pawprint.params import parse_options, read_resolved, read_study, resolved_yaml, spec_as_dict, unusual
+from pawprint.params import (
+    parse_options,
+    pretraining,
+    read_resolved,
+    read_study,
+    resolved_yaml,
+    spec_as_dict,
+    unusual,
+)
 from pawprint.training.optimizers import OPTIMIZERS
 from pawprint.training.schedules import SCHEDULES
 from pawprint.types import RUN_IDENTITY, RUN_SETTINGS, RunSpec, short_number
@@ -52,14 +60,20 @@ def test_root_params_name_every_setting_and_explain_it() -> None:
 
 
 def test_each_variant_differs_from_the_baseline_in_the_one_thing_it_is_about() -> None:
-    _, specs = read_study(ROOT / "params.yaml")
+    study, specs = read_study(ROOT / "params.yaml")
     by_variant = {spec.variant: spec for spec in reversed(specs)}
-    baseline = spec_as_dict(by_variant["baseline"])
-    about = {"lr_1e-2": "lr", "lr_1e-4": "lr", "onecycle": "scheduler", "batch_64": "batch_size"}
+    about = {
+        "lr_1e-1": ["lr"], "lr_1e-2": ["lr"], "lr_1e-4": ["lr"], "lr_1e-5": ["lr"], "onecycle": ["scheduler"],
+        "batch_64": ["batch_size"], "batch_64_lr_sqrt": ["lr_scaling", "batch_size"],
+        "batch_64_adam_full_rule": ["lr_scaling", "batch_size"], "sgd": ["optimizer", "lr"],
+        "sgd_batch_64": ["batch_size"], "sgd_batch_64_lr_linear": ["lr_scaling", "batch_size"],
+        "pretrained": ["pretrained"],
+    }  # fmt: skip
     assert set(by_variant) == {"baseline", *about}
-    for variant, setting in about.items():
+    for variant, settings in about.items():
         own = spec_as_dict(by_variant[variant])
-        assert [k for k in own if own[k] != baseline[k] and k not in RUN_IDENTITY] == [setting]
+        other = spec_as_dict(by_variant[study.variants[variant].get("against", "baseline")])
+        assert [k for k in own if own[k] != other[k] and k not in RUN_IDENTITY] == settings
 
 
 def test_defaults_are_the_assignments_baseline() -> None:
@@ -190,3 +204,66 @@ def test_learning_rate_scales_with_the_batch() -> None:
     assert dataclasses.replace(spec, lr_scaling="linear").scaled_lr == pytest.approx(4e-3)
     assert dataclasses.replace(spec, lr_scaling="sqrt").scaled_lr == pytest.approx(2e-3)
     assert spec.scaled_lr == 1e-3
+
+
+def test_the_full_adam_rule_scales_rate_betas_and_eps() -> None:
+    """Malladi et al., arXiv 2205.10287: kappa = 2 times the batch."""
+    _, specs = read_study(ROOT / "params.yaml")
+    (spec, *_) = [spec for spec in specs if spec.variant == "batch_64_adam_full_rule"]
+    assert spec.scaled_lr == pytest.approx(1e-3 * 2**0.5)
+    assert spec.scaled_betas == pytest.approx((0.8, 0.998))
+    assert spec.scaled_eps == pytest.approx(1e-8 / 2**0.5)
+    (plain, *_) = [spec for spec in specs if spec.variant == "batch_64_lr_sqrt"]
+    assert (plain.scaled_lr, plain.scaled_betas, plain.scaled_eps) == (spec.scaled_lr, (0.9, 0.999), 1e-8)
+
+
+@pytest.mark.parametrize(("setting", "said"), [
+    ("lr_scaling: adam_full\noptimizer: sgd", "adam_full is a rule for adam and adamw, found optimizer: sgd"),
+    ("lr_scaling: adam_full\nbatch_size: 512", "become [-0.6, 0.984]; expected none below 0: lower batch_size"),
+    ("pretrained: true", "pretrained: true needs pretrained_source: drawn_animals, folder or imagenet; found none"),
+    ("pretrained: true\nmodel: mlp", "pretrained: true has weights for resnet18 only, found model: mlp"),
+    ("pretrained_source: cifar", "pretrained_source: should be 'none', 'imagenet', 'drawn_animals' or 'folder'"),
+    ("pretrained_source: folder", "pretrain: data: path: not set; pretrained_source folder needs a folder or .zip"),
+    ("pretrain: {epoch: 3}", "pretrain: epoch: no such setting; did you mean 'epochs'?"),
+    ("pretrain: {data: {image_size: x}}", "pretrain: data: image_size: should be a valid integer, found 'x'"),
+    ("pretrain: {data: {source: digits}}", "pretrain: data: source: no such setting"),
+    ("pretrain: {pretrained: true}", "pretrain: pretrained: no such setting"),
+    ("questions: {rate: [baseline, fats]}", "questions.rate: there is no variant 'fats'; did you mean 'fast'?"),
+    ("questions: {rate: []}", "questions.rate: expected a list of variants, found none"),
+    ("questions: {a/b: [fast]}", "questions.a/b: a question's name is letters, digits"),
+    ("questions: {all: [fast]}", "questions.all: plots/compare has a figure of this name already"),
+    ("questions: {a: [fast], a_by_step: [fast]}", "questions.a_by_step: plots/compare has a figure of this name"),
+    ("questions: [fast]", "questions: should be a valid dictionary"),
+])  # fmt: skip
+def test_settings_that_cannot_be_used_say_why(tmp_path: Path, setting: str, said: str) -> None:
+    text = MINIMAL.replace("lr: 0.001", f"lr: 0.001\n{setting}")
+    assert said in faults(tmp_path, text)
+
+
+def test_against_must_be_another_variant(tmp_path: Path) -> None:
+    assert "variants.fast.against: there is no variant 'slow'" in faults(tmp_path, MINIMAL + "    against: slow\n")
+    held = MINIMAL.replace("baseline: {}", "baseline: {against: fast}")
+    assert "variants.baseline.against: baseline is what others are held against" in faults(tmp_path, held)
+    assert "variants.fast.against: found itself" in faults(tmp_path, MINIMAL + "    against: fast\n")
+    _, specs = read_study(write(tmp_path, MINIMAL + "    against: baseline\n"))
+    assert {spec.lr for spec in specs if spec.variant == "fast"} == {0.1}
+
+
+def test_a_run_says_what_its_weights_were_trained_on(tmp_path: Path) -> None:
+    text = MINIMAL + "    pretrained: true\n"
+    sources = {
+        "pretrained_source: drawn_animals": "drawn_animals",
+        "pretrained_source: folder\npretrain: {data: {path: /some/cifar10-images.zip}}": "cifar10-images",
+        "pretrained_source: imagenet": "imagenet",
+    }
+    for setting, source in sources.items():
+        _, specs = read_study(write(tmp_path, text.replace("lr: 0.001", f"lr: 0.001\n{setting}")))
+        assert {spec.variant: spec.pretrained_on for spec in specs} == {"baseline": None, "fast": source}
+
+
+def test_the_source_task_is_described_by_its_own_section(tmp_path: Path) -> None:
+    """So that `-S lr=1e-2` does not train it anew."""
+    text = MINIMAL.replace("lr: 0.001", "lr: 0.5\npretrained_source: drawn_animals\npretrain: {epochs: 3, seed: 4}")
+    study, _ = read_study(write(tmp_path, text))
+    data, spec = pretraining(study)
+    assert (data.source, spec.epochs, spec.seed, spec.lr) == ("drawn_animals", 3, 4, 0.001)

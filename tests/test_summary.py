@@ -2,60 +2,133 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
 
 from pawprint import paths, summary
-from pawprint.comparison import RunComparison, as_json, compare
+from pawprint.comparison import MEASURES, TRAINING, Answers, RunComparison, as_json, compare
 from pawprint.errors import DataError
+from pawprint.types import RunSpec
+
+SCORES = {  # variant → accuracy of each seed
+    "baseline": [0.60, 0.61, 0.60],
+    "batch_64_adam_full_rule": [0.55, 0.56],
+    "lr_1": [0.10, 0.10],
+    "lr_1e-3": [0.60, 0.61],
+    "sgd": [0.40, 0.41],
+    "sgd_batch_64_lr_linear": [0.41, 0.40],
+    "pretrained": [0.90, 0.91],
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "baseline": {},
+    "batch_64_adam_full_rule": {"batch_size": 64, "lr_scaling": "adam_full"},
+    "lr_1": {"lr": 1.0},
+    "lr_1e-3": {"lr": 1e-3},
+    "sgd": {"optimizer": "sgd", "lr": 0.1},
+    "sgd_batch_64_lr_linear": {"optimizer": "sgd", "lr": 0.1, "batch_size": 64, "lr_scaling": "linear"},
+    "pretrained": {"pretrained": True, "pretrained_on": "drawn_animals"},
+}
 
 
-def rows(diverged: bool = True) -> list[RunComparison]:
-    scores = {"baseline": [0.6, 0.61], "batch_64_lr_sqrt": [0.4, 0.41], "lr_1": [0.03, 0.02]}
-    table = pd.DataFrame(
-        {
-            "variant": variant,
-            "run": variant,
-            "seed": seed,
-            "outcome": "diverged" if diverged and variant == "lr_1" else "finished",
-            "val_accuracy": accuracy,
-            "val_loss": float("nan") if variant == "lr_1" else 1.25,
-            "test_accuracy": accuracy,
-            "test_loss": 1.5,
-            "n_test": 500,
-        }
-        for variant, accuracies in scores.items()
-        for seed, accuracy in enumerate(accuracies)
-    )
-    return compare(table, {("lr_1", "lr_1"): ["other"], ("other", "other"): ["lr_1"]})
+def rows(unbalanced: bool = False) -> list[RunComparison]:
+    specs = [RunSpec("s", v, v, seed, **SETTINGS[v]) for v in SCORES for seed in range(len(SCORES[v]))]
+    accuracies = np.array([accuracy for scores in SCORES.values() for accuracy in scores])
+    correct = pd.DataFrame((np.arange(500) < 500 * accuracies[:, None]).astype(float))
+    correct.index = pd.MultiIndex.from_tuples([(s.variant, s.run, s.seed) for s in specs], names=TRAINING)
+    table = correct.index.to_frame(index=False).assign(**dict.fromkeys(MEASURES, accuracies))
+    table["outcome"] = ["diverged" if variant == "lr_1" else "finished" for variant in table["variant"]]
+    table["val_loss"], table["test_loss"] = 1.25, np.where(table["variant"] == "lr_1", np.nan, 1.5)
+    table["test_balanced_accuracy"] -= 0.02 if unbalanced else 0.0
+    return compare(specs, table, Answers(correct, (50,) * 10), {"sgd_batch_64_lr_linear": "sgd"})
 
 
-def printed(width: int, color: bool = False) -> str:
+def printed(width: int, color: bool = False, **options: bool) -> str:
     text = io.StringIO()
     console = Console(file=text, width=width, force_terminal=color, color_system="standard" if color else None)
-    summary.print_summary(rows(), console)
+    summary.print_summary(rows(**options), console)
     return text.getvalue()
 
 
-@pytest.mark.parametrize("width", [80, 120])
-def test_table_fits_its_width_and_cuts_nothing(width: int):
-    text = printed(width)
+def line_of(text: str, start: str) -> str:
+    return next(line for line in text.splitlines() if line.startswith(start))
+
+
+@pytest.mark.parametrize("unbalanced", [False, True])
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_table_fits_its_width_and_cuts_nothing(width: int, unbalanced: bool):
+    text = printed(width, unbalanced=unbalanced)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
-    for part in ("60.5 ± 0.7", "1.25", "worse", "baseline", "lr_1 †", "diverged with 2 of 2 seeds"):
+    for part in ("60.3 ± 0.6", "worse", "baseline", "lr_1 †‡", "diverged with 2 of 2 seeds", "(drawn_animals)"):
         assert part in text
 
 
-def test_table_says_which_runs_coincide():
-    assert "lr_1, other coincide" in printed(120)
+def test_names_of_the_pets_study_stay_on_one_line_at_80():
+    for name in ("batch_64_adam_full_rule ", "sgd_batch_64_lr_linear "):
+        assert line_of(printed(80), name)
 
 
-def test_color_marks_verdicts_and_only_on_a_terminal():
-    assert "\x1b[" in printed(80, color=True)
+def test_losses_stand_where_there_is_room():
+    assert "1.25" not in printed(80)
+    assert "1.25" in line_of(printed(100), "baseline")
+
+
+def test_balanced_accuracy_stands_where_it_is_not_accuracy():
+    assert "58.3" in line_of(printed(80, unbalanced=True), "baseline")
+    assert "58.3" not in printed(80)
+    assert "balanced accuracy is accuracy" in printed(80)
+    assert "balanced accuracy is accuracy" not in printed(80, unbalanced=True)
+
+
+def test_rows_stand_below_their_reference():
+    lines = [line.split(" ")[0] for line in printed(100).splitlines()]
+    assert lines.index("pretrained") < lines.index("against") < lines.index("sgd_batch_64_lr_linear")
+    assert line_of(printed(100), "against").rstrip() == "against sgd:"
+    only = [row for row in rows() if row.variant != "sgd_batch_64_lr_linear"]
+    assert summary.grouped(only) == only
+
+
+def test_notes_name_the_method_and_what_is_unusual():
+    text = " ".join(printed(120).split())
+    for part in (
+        "over 2 seeds (baseline: 3)",
+        "against baseline or the run named above the rows",
+        "any false verdict in the table (Holm's step-down over 5)",  # not the baseline, not the one of its settings
+        "the 500 test pictures",
+        "‡ lr_1 did not learn with 2 of 2 seeds: at chance (10.0 %)",
+        "baseline, lr_1e-3 coincide: their settings are the same",
+        "same settings",
+    ):
+        assert part in text
+
+
+def test_notes_tell_settings_that_names_do_not():
+    notes = summary.notes(rows())
+    assert "baseline: adam, lr 1e-3, batch_size 32, no scheduler, random weights" in notes
+    assert "sgd: as baseline, but sgd, lr 1e-1" in notes
+    assert not any(line.startswith(("pretrained:", "lr_1e-3:")) for line in notes)
+    misnamed = [replace(row, settings="lr 1e-2") if row.variant == "lr_1" else row for row in rows()]
+    assert "lr_1: as baseline, but lr 1e-2" in summary.notes(misnamed)
+
+
+def test_one_run_alone_has_a_table():
+    text = io.StringIO()
+    summary.print_summary(rows()[:1], Console(file=text, width=80))
+    assert "Holm" not in text.getvalue()
+
+
+def test_color_marks_verdicts_and_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[1;31m" in printed(80, color=True)
     assert "\x1b[" not in printed(80)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[1;31m" not in printed(80, color=True)
 
 
 def note(stage: str, start_up: float, work: float, ended: float) -> dict[str, float | str]:
@@ -100,7 +173,7 @@ def test_summary_prints_table_times_and_charts(study: Path, capsys: pytest.Captu
     summary.main(["--since", "1000", "--jobs", "2"])
     out = capsys.readouterr().out
     times = ("training               1.5 min", "in all                 2.5 min", "1/2")
-    for part in ("batch_64_lr_sqrt", *times, "plots/compare/*.png", "dvc plots show"):
+    for part in ("batch_64_adam_full_rule", *times, "plots/compare/*.png", "dvc plots show"):
         assert part in out
 
 

@@ -25,10 +25,11 @@ def train_by_hand(
         seeds = sorted({spec.seed for spec in specs if spec.variant == variant})
         raise SettingsError([f"--seed {seed}: {variant} has the seeds {seeds}"])
     data = load(paths.PREPARED, paths.EXCLUDED)
-    root = out or paths.runs() / "train" / f"{variant}-{run_id(chosen[0], data)[:8]}"
+    start = paths.pretrained_weights()
+    root = out or paths.runs() / "train" / f"{variant}-{run_id(chosen[0], data, start)[:8]}"
     if any(root.resolve().is_relative_to(Path(name).resolve()) for name in DVC_OUTPUTS):
         raise SettingsError([f"--out {root}: that is among DVC's outputs, which only `dvc repro` writes"])
     outputs = paths.train_outputs(variant, root)
-    for record in train_variant(chosen, data, outputs, study.trackers, study.save_every_seconds):
+    for record in train_variant(chosen, data, outputs, study.trackers, study.save_every_seconds, start):
         yield f"{record.spec.name}: {record.reading}"
     yield f"weights, curves and metrics: {root}"

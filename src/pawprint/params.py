@@ -3,9 +3,10 @@
 One parser for everything that brings settings: the `resolve` stage, `pawprint train`, the tests. All faults
 of a file are reported together, each with where it stands and, for a mistyped name, the nearest valid one.
 
-A variant is a mapping of settings that differ from the top level. Beside settings it may hold `seeds` (list)
-and `runs` (name → further delta; a variant without `runs` is one run of its own name). A setting that is
-null in a delta is inherited: it stands there so that `dvc exp run -S variants.x.lr=…` finds a key to set.
+A variant is a mapping of settings that differ from the top level. Beside settings it may hold `seeds` (list),
+`against` (the variant it is compared with; `baseline` where it does not say) and `runs` (name → further delta; a
+variant without `runs` is one run of its own name). A setting that is null in a delta is inherited: it stands
+there so that `dvc exp run -S variants.x.lr=…` finds a key to set.
 """
 
 import difflib
@@ -18,13 +19,17 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pawprint import paths
 from pawprint.errors import SettingsError
 from pawprint.types import RUN_IDENTITY, RUN_SETTINGS, DataSettings, RunSpec, StudySettings
 
 STUDY_KEYS = tuple(StudySettings.__dataclass_fields__)
-VARIANT_KEYS = ("seeds", "runs")
+BASELINE = "baseline"  # what variants are held against that do not say
+VARIANT_KEYS = ("seeds", "runs", "against")
+PRETRAIN_KEYS = ("data", "seed", *(name for name in RUN_SETTINGS if name != "pretrained"))
 DATA_KEYS = tuple(DataSettings.__dataclass_fields__)
 Record = TypeVar("Record")
+TAKEN_FIGURES = ("test_accuracy", "all")  # of plots/compare, beside the questions'
 VARIANT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
@@ -71,11 +76,25 @@ def read_study(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Stu
     specs = []
     for variant, delta in study.variants.items():
         specs += _variant_runs(study, variant, defaults, delta, overrides or {}, where, faults)
-    faults += [f"{where}: probed: there is no variant {name!r}" for name in study.probed
-               if name not in study.variants]  # fmt: skip
+    faults += _unknown_variants(study, where) + _question_faults(study, where)
+    if study.pretrain or study.pretrained_source != "none":
+        _pretraining(study, where, faults)
     if faults:
         raise SettingsError(list(dict.fromkeys(faults)))
     return study, specs
+
+
+def pretraining(study: StudySettings) -> tuple[DataSettings, RunSpec]:
+    """The source task of `pretrained_source` (drawn_animals or folder): its pictures, and its training.
+
+    It is described by the section `pretrain` alone, so that changing `lr` for the study leaves it as it is.
+    Raises SettingsError with all faults.
+    """
+    faults: list[str] = []
+    task = _pretraining(study, str(paths.PARAMS), faults)
+    if task is None:
+        raise SettingsError(faults)
+    return task
 
 
 def read_resolved(path: Path) -> list[RunSpec]:
@@ -144,6 +163,69 @@ def unusual(specs: list[RunSpec]) -> list[str]:
     return list(dict.fromkeys(warnings))
 
 
+def _unknown_variants(study: StudySettings, where: str) -> list[str]:
+    """Faults for each place that names a variant which is not there."""
+    named = [("probed", name) for name in study.probed]
+    named += [(f"questions.{question}", name) for question, names in study.questions.items() for name in names]
+    against = {variant: delta.get("against") for variant, delta in study.variants.items()}
+    named += [(f"variants.{variant}.against", name) for variant, name in against.items() if name is not None]
+    faults = [
+        f"{where}: {place}: there is no variant {name!r}; {nearest(str(name), list(study.variants))}"
+        for place, name in named
+        if name not in study.variants
+    ]
+    faults += [f"{where}: variants.{variant}.against: found itself" for variant in against
+               if against[variant] == variant]  # fmt: skip
+    if against.get(BASELINE):
+        faults.append(f"{where}: variants.{BASELINE}.against: {BASELINE} is what others are held against; take it out")
+    return faults
+
+
+def _question_faults(study: StudySettings, where: str) -> list[str]:
+    """A question's name is its figure's, so it must be a file's name that no other figure has."""
+    faults = []
+    for name, variants in study.questions.items():
+        place = f"{where}: questions.{name}"
+        if not VARIANT_NAME.fullmatch(name):
+            faults.append(f"{place}: a question's name is letters, digits and _ . + - only")
+        if name in TAKEN_FIGURES or name.removesuffix("_by_step") in set(study.questions) - {name}:
+            faults.append(f"{place}: plots/compare has a figure of this name already; give it another")
+        if not variants:
+            faults.append(f"{place}: expected a list of variants, found none")
+    return faults
+
+
+def _pretraining(study: StudySettings, where: str, faults: list[str]) -> tuple[DataSettings, RunSpec] | None:
+    """The section `pretrain` as records; None, and `faults` added, where it is not sound."""
+    place, before = f"{where}: pretrain", len(faults)
+    settings = dict(study.pretrain)
+    faults += _unknown_keys(settings, PRETRAIN_KEYS, place)
+    data = settings.pop("data", None) or {}
+    faults += _unknown_keys(data, tuple(key for key in DATA_KEYS if key != "source"), f"{place}: data")
+    source = "procedural" if study.pretrained_source in ("none", "imagenet") else study.pretrained_source
+    known = {k: v for k, v in data.items() if k in DATA_KEYS}
+    data_settings = _validate(DataSettings, {**known, "source": source}, f"{place}: data", faults)
+    known = {k: v for k, v in settings.items() if k in PRETRAIN_KEYS}
+    identity = {"study": study.study, "variant": "pretrain", "run": "pretrain"}
+    spec = _validate(RunSpec, {**identity, "seed": 0, **known}, place, faults)
+    if study.pretrained_source == "folder" and data_settings is not None and data_settings.path is None:
+        faults.append(f"{place}: data: path: not set; pretrained_source folder needs a folder or .zip of pictures")
+    return (data_settings, spec) if data_settings and spec and len(faults) == before else None
+
+
+def _pretrained_on(study: StudySettings, settings: dict[str, Any], place: str, faults: list[str]) -> str | None:
+    """What a run's starting weights were trained on, in words for tables and charts."""
+    if settings.get("pretrained") is not True:
+        return None
+    if study.pretrained_source == "none":
+        faults.append(
+            f"{place}: pretrained: true needs pretrained_source: drawn_animals, folder or imagenet; found none"
+        )
+    if study.pretrained_source == "folder":
+        return Path(str((study.pretrain.get("data") or {}).get("path"))).stem
+    return study.pretrained_source
+
+
 def _study_settings(content: dict[str, Any], where: str, faults: list[str]) -> StudySettings | None:
     data = content.get("data")
     if not isinstance(data, dict):
@@ -184,17 +266,35 @@ def _variant_runs(
         merged = defaults | _given(delta) | _given(run_delta)
         seeds = merged.pop("seeds", None) or list(study.seeds)
         settings = {k: v for k, v in merged.items() if k in RUN_SETTINGS} | overrides
-        identity = {"study": study.study, "variant": variant, "run": str(run)}
-        for seed in seeds if isinstance(seeds, list) else [seeds]:
-            spec = _validate(RunSpec, {**identity, "seed": seed, **settings}, run_place, faults)
-            specs += [spec] if spec else []
-    faults += [f"{run_place}: nesterov needs momentum > 0, found 0" for spec in specs
-               if spec.nesterov and spec.optimizer == "sgd" and spec.momentum == 0]  # fmt: skip
+        start = _pretrained_on(study, settings, run_place, faults)
+        identity = {"study": study.study, "variant": variant, "run": str(run), "pretrained_on": start}
+        seeded = [{**identity, "seed": seed, **settings} for seed in (seeds if isinstance(seeds, list) else [seeds])]
+        own = [spec for content in seeded if (spec := _validate(RunSpec, content, run_place, faults))]
+        faults += [fault for spec in own for fault in _contradictions(spec, run_place)]
+        specs += own
     return specs
 
 
+def _contradictions(spec: RunSpec, place: str) -> list[str]:
+    """Settings that are each valid, and together are not."""
+    faults = []
+    if spec.nesterov and spec.optimizer == "sgd" and spec.momentum == 0:
+        faults.append(f"{place}: nesterov needs momentum > 0, found 0")
+    if spec.pretrained and spec.model != "resnet18":
+        faults.append(f"{place}: pretrained: true has weights for resnet18 only, found model: {spec.model}")
+    if spec.lr_scaling == "adam_full" and spec.optimizer not in ("adam", "adamw"):
+        faults.append(f"{place}: lr_scaling: adam_full is a rule for adam and adamw, found optimizer: {spec.optimizer}")
+    if spec.lr_scaling == "adam_full" and min(spec.scaled_betas) < 0:
+        betas = f"betas {list(spec.betas)} become {[round(beta, 4) for beta in spec.scaled_betas]}"
+        faults.append(
+            f"{place}: lr_scaling: adam_full: a batch of {spec.batch_size} is {spec.batch_ratio:g} times"
+            f" lr_base_batch_size, for which {betas}; expected none below 0: lower batch_size, or raise betas"
+        )
+    return faults
+
+
 def _given(delta: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in delta.items() if v is not None and k != "runs"}
+    return {k: v for k, v in delta.items() if v is not None and k not in ("runs", "against")}
 
 
 def _unknown_keys(content: dict[str, Any], valid: tuple[str, ...], where: str) -> list[str]:

@@ -13,6 +13,9 @@ PARAMS = Path("params.yaml")
 RESOLVED = Path("params")  # <variant>.yaml each
 FETCHED = Path("data/fetch")
 PREPARED = Path("data/prepare")
+PRETRAINED = Path("models/pretrain")  # weights, record and curves of the source task
+PRETRAIN_METRICS = Path("metrics/pretrain.json")
+STARTS = Path("models/start")  # <variant>/ each
 EXCLUDED = Path("data/check/excluded.csv")
 CHECK_REPORT = Path("metrics/check/report.json")
 GATE = Path("metrics/check/gate.json")
@@ -32,6 +35,7 @@ TRAINING_CODE = (
     "diagnostics/gradient_norm.py",
     "errors.py",
     "models",
+    "network.py",
     "objectives",
     "params.py",
     "paths.py",
@@ -48,6 +52,16 @@ TRAINING_CODE = (
 def resolved(variant: str) -> Path:
     """The variant's settings as `resolve` wrote them."""
     return RESOLVED / f"{variant}.yaml"
+
+
+def pretrained_weights() -> Path:
+    """What the source task left for every pretrained training."""
+    return PRETRAINED / "weights.safetensors"
+
+
+def start(variant: str) -> Path:
+    """The weights that the variant's pretrained runs begin with; there only if it has any."""
+    return STARTS / variant / "weights.safetensors"
 
 
 def train_outputs(variant: str, root: Path = Path()) -> TrainOutputs:
@@ -94,6 +108,11 @@ def runs() -> Path:
 
 def resumable_state(run_id: str) -> Path:
     return runs() / "state" / f"{run_id}.safetensors"
+
+
+def pretraining_data() -> Path:
+    """Folder of the source task's pictures while it is trained."""
+    return runs() / "pretrain"
 
 
 def tracker_files(tracker: str) -> Path:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import mode
 from typing import Any
 
 from rich import box
@@ -20,12 +22,19 @@ from rich.table import Table
 from rich.text import Text
 
 from pawprint import paths
-from pawprint.comparison import RunComparison, from_json, label
+from pawprint.comparison import RunComparison, from_json
 from pawprint.errors import DataError, PawprintError
+from pawprint.labels import label
 
 PIPE_WIDTH = 100  # characters, where no terminal says how wide it is
-VERDICT_STYLES = {"better": "bold green", "worse": "bold red", "within noise": "", "cannot tell": "yellow"}
+WIDE = 100  # characters: a narrower table leaves out losses, and how validation scatters
+ROUNDING = 1e-5  # of the shares that `compare` writes
+VERDICT_STYLES = {
+    "better": "bold green", "worse": "bold red", "within noise": "", "cannot tell": "yellow", "same settings": "yellow",
+}  # fmt: skip
+WORD = re.compile(r"[A-Za-z0-9.+-]+")  # of a name: `_` and brackets stand between words
 DIVERGED = "†"
+AT_CHANCE = "‡"
 UNKNOWN = "–"
 
 
@@ -43,45 +52,55 @@ class TimeSpent:
         return self.wall - self.start_up - self.training
 
 
-def table(rows: Sequence[RunComparison]) -> Table:
-    """The runs as a table of at most 80 columns (long names fold): accuracies and changes in percent."""
+def table(rows: Sequence[RunComparison], width: int = PIPE_WIDTH) -> Table:
+    """The runs as a table of at most 80 columns (long names fold), with losses from 100: scores in percent.
+
+    Runs that are not held against the baseline stand below a line that names their reference.
+    """
+    columns = _columns(rows, width)
     result = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     result.add_column("variant", overflow="fold", min_width=10)
-    result.add_column("seeds", justify="right", no_wrap=True)
-    for split in ("val", "test"):
-        result.add_column(f"{split}\naccuracy %", justify="right", no_wrap=True)
-        result.add_column(f"{split}\nloss", justify="right", no_wrap=True)
-    result.add_column("change\n± noise", justify="right", no_wrap=True)
-    result.add_column("verdict", no_wrap=True)
-    for row in rows:
-        result.add_row(*_cells(row))
+    for title in columns:
+        result.add_column(title, justify="left" if title == "verdict" else "right", no_wrap=True)
+    above = None
+    for row in grouped(rows):
+        if row.against != above and not row.is_baseline:
+            above = row.against
+            if above != _baseline(rows):
+                result.add_row(Text(f"against {above}:", style="dim"))
+        result.add_row(Text(_marked(row)), *(content(row) for content in columns.values()))
     return result
 
 
-def notes(rows: Sequence[RunComparison]) -> list[str]:
-    """The sentences below the table: what ± means, and what is unusual about which run."""
-    lines = ["mean ± standard deviation over seeds; losses in nats"]
-    others = [row for row in rows if not row.is_baseline]
-    baseline = next(row for row in rows if row.is_baseline)
-    lines += [_noise_note(baseline, others)] if others else []
+def grouped(rows: Sequence[RunComparison]) -> list[RunComparison]:
+    """The baseline, what is held against it, then the runs of each other reference; else in their order."""
+    references = [None, _baseline(rows), *(row.against for row in rows)]
+    return [row for against in dict.fromkeys(references) for row in rows if row.against == against]
+
+
+def notes(rows: Sequence[RunComparison], width: int = PIPE_WIDTH) -> list[str]:
+    """The sentences below the table: what the numbers mean, and what is unusual about which run."""
+    losses = "; losses in nats" if width >= WIDE else ""
+    equal = "balanced accuracy is accuracy: they are equally frequent"
+    classes = "macro acc. is balanced accuracy" if _is_unbalanced(rows) else equal
+    lines = [f"mean ± standard deviation over {_counts(rows)}{losses}", f"macro: mean over classes; {classes}"]
+    lines += [_noise_note(rows)] if len(rows) > 1 else []
     for row in rows:
+        name = label(row.variant, row.run)
         if row.n_diverged:
-            name = f"{label(row.variant, row.run)} diverged with {row.n_diverged} of {_seeds(row.n_seeds)}"
-            lines.append(f"{DIVERGED} {name}: its last good weights are what was tested")
-    told: set[str] = set()
-    for row in rows:
-        own = label(row.variant, row.run)
-        if row.same_settings_as and own not in told:
-            told |= {own, *row.same_settings_as}
-            lines.append(f"{', '.join([own, *row.same_settings_as])} coincide: their settings are the same")
-    return lines
+            ended = f"diverged with {row.n_diverged} of {_seeds(row.n_seeds)}"
+            lines.append(f"{DIVERGED} {name} {ended}: its last good weights are what was tested")
+        if row.n_at_chance:
+            ended = f"did not learn with {row.n_at_chance} of {_seeds(row.n_seeds)}"
+            lines.append(f"{AT_CHANCE} {name} {ended}: at chance ({100 * row.chance:.1f} %)")
+    return lines + _coincidences(rows) + _settings_notes(rows)
 
 
 def print_summary(rows: Sequence[RunComparison], console: Console | None = None) -> None:
     """Print the table and its notes, to stdout."""
     console = console or stdout_console()
-    console.print(table(rows))
-    for line in notes(rows):
+    console.print(table(rows, console.width))
+    for line in notes(rows, console.width):
         console.print(Text(line, style="dim"))
 
 
@@ -144,37 +163,103 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console.print(f"\ncharts: {paths.COMPARISON_CHARTS}/*.png; `dvc plots show` draws them for a browser")
 
 
-def _cells(row: RunComparison) -> list[Text]:
-    name = label(row.variant, row.run) + (f" {DIVERGED}" if row.n_diverged else "")
+def _columns(rows: Sequence[RunComparison], width: int) -> dict[str, Callable[[RunComparison], Text]]:
+    """Title → what a row holds there."""
+
+    wide = width >= WIDE
+
+    def score(name: str) -> Callable[[RunComparison], Text]:
+        return lambda row: Text(_percent(row.scores[name]))
+
+    def accuracy(name: str) -> Callable[[RunComparison], Text]:
+        return lambda row: Text(_percent(row.scores[name], row.deviations[name]))
+
+    def loss(name: str) -> Callable[[RunComparison], Text]:
+        return lambda row: Text(_loss(row.scores[name]))
+
+    unbalanced = _is_unbalanced(rows)
+    columns = {"val\nacc. %": (accuracy if wide and not unbalanced else score)("val_accuracy")}
+    columns |= {"val\nloss": loss("val_loss")} if wide else {}
+    columns |= {"test\nacc. %": accuracy("test_accuracy")}
+    columns |= {"test\nloss": loss("test_loss")} if wide else {}
+    columns |= {"macro\nacc. %": score("test_balanced_accuracy")} if unbalanced else {}
+    columns |= {"macro\nF1 %": score("test_macro_f1")}
+    return columns | {"change\n± noise": _change, "verdict": _verdict}
+
+
+def _change(row: RunComparison) -> Text:
+    if row.is_baseline or row.verdict == "same settings":
+        return Text("")
     change = UNKNOWN if row.change is None else f"{100 * row.change:+.1f}"
+    return Text(f"{change} ± {_percent(row.noise)}")
+
+
+def _verdict(row: RunComparison) -> Text:
     if row.is_baseline:
-        change, verdict = "", Text("baseline", style="dim")
-    else:
-        change += f" ± {UNKNOWN if row.noise is None else f'{100 * row.noise:.1f}'}"
-        verdict = Text(str(row.verdict), style=VERDICT_STYLES[str(row.verdict)])
-    return [
-        Text(name),
-        Text(str(row.n_seeds)),
-        Text(_percent(row.val_accuracy, row.val_accuracy_sd)),
-        Text(_loss(row.val_loss)),
-        Text(_percent(row.test_accuracy, row.test_accuracy_sd)),
-        Text(_loss(row.test_loss)),
-        Text(change),
-        verdict,
-    ]
+        return Text("baseline", style="dim")
+    return Text(str(row.verdict), style=VERDICT_STYLES[str(row.verdict)])
 
 
-def _noise_note(baseline: RunComparison, others: Sequence[RunComparison]) -> str:
+def _marked(row: RunComparison) -> str:
+    marks = (DIVERGED if row.n_diverged else "") + (AT_CHANCE if row.n_at_chance else "")
+    return f"{row.label} {marks}" if marks else row.label
+
+
+def _baseline(rows: Sequence[RunComparison]) -> str:
+    return next(label(row.variant, row.run) for row in rows if row.is_baseline)
+
+
+def _is_unbalanced(rows: Sequence[RunComparison]) -> bool:
+    """Whether balanced accuracy says something that accuracy does not: equally frequent classes make them equal."""
+    scores = [(row.scores["test_accuracy"], row.scores["test_balanced_accuracy"]) for row in rows]
+    return any(a is not None and b is not None and abs(a - b) > ROUNDING for a, b in scores)
+
+
+def _noise_note(rows: Sequence[RunComparison]) -> str:
+    others = [row for row in rows if not row.is_baseline]
     counts = sorted({row.degrees_of_freedom for row in others})
     freedom = f"{' or '.join(map(str, counts))} degree{'' if counts == [1] else 's'} of freedom"
-    over = " over the seeds that both have" if any(row.n_paired_seeds for row in others) else ""
+    over = ", over the seeds that both have" if any(row.n_paired_seeds for row in others) else ""
+    elsewhere = " or the run named above the rows" if any(row.against != _baseline(rows) for row in others) else ""
+    n_tested = sum(row.p is not None for row in rows)
     return (
-        f"change against {label(baseline.variant, baseline.run)}{over}; noise: half-width of its 95 % interval,"
-        f" from the seeds (pooled, {freedom}) and the {baseline.n_test} test pictures"
+        f"change in test accuracy against {_baseline(rows)}{elsewhere}{over}; noise: how large luck may make it, by the"
+        f" seeds' scatter (pooled over runs that learned, {freedom}) and the {rows[0].n_test} test pictures,"
+        f" with a 5 % chance of any false verdict in the table (Holm's step-down over {n_tested})"
     )
 
 
-def _percent(share: float | None, deviation: float | None) -> str:
+def _coincidences(rows: Sequence[RunComparison]) -> list[str]:
+    lines, told = [], set()
+    for row in rows:
+        own = label(row.variant, row.run)
+        if row.same_settings_as and own not in told:
+            told |= {own, *row.same_settings_as}
+            lines.append(f"{', '.join([own, *row.same_settings_as])} coincide: their settings are the same")
+    return lines
+
+
+def _settings_notes(rows: Sequence[RunComparison]) -> list[str]:
+    """What a run is, where its name does not say it: each setting's value is a part of `batch_64` or is news."""
+    lines = []
+    for row in rows:
+        known = set(WORD.findall(row.label))
+        values = (
+            [set(WORD.findall(setting.split()[-1])) for setting in row.settings.split(", ")] if row.settings else []
+        )
+        if row.is_baseline or not all(value <= known for value in values):
+            lines.append(f"{label(row.variant, row.run)}: {row.description}")
+    return lines
+
+
+def _counts(rows: Sequence[RunComparison]) -> str:
+    """`2 seeds (baseline: 3)`: what most runs have, and which have another number."""
+    usual = mode(row.n_seeds for row in rows)
+    others = [f"{label(row.variant, row.run)}: {row.n_seeds}" for row in rows if row.n_seeds != usual]
+    return _seeds(usual) + (f" ({', '.join(others)})" if others else "")
+
+
+def _percent(share: float | None, deviation: float | None = None) -> str:
     mean = UNKNOWN if share is None else f"{100 * share:.1f}"
     return mean if deviation is None else f"{mean} ± {100 * deviation:.1f}"
 

@@ -31,12 +31,14 @@ Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 class DataSettings:
     """Which pictures, at what size, split how (`data:` in params.yaml)."""
 
-    source: Literal["procedural", "oxford_pet", "folder", "digits"] = "procedural"
-    path: str | None = None  # folder of pictures, relative to the study's folder; null: the source's own way
+    source: Literal["procedural", "drawn_animals", "oxford_pet", "folder", "digits"] = "procedural"
+    path: str | None = None  # folder (or .zip) of pictures, relative to the study's folder; null: the source's own way
     split_file: str | None = None  # CSV image_name,label,split; null: the source's own split, or a drawn one
     draw_pixels: Annotated[int, Field(ge=16, le=512)] = 64  # side of a drawn picture (procedural)
-    n_per_class: Annotated[int, Field(ge=5)] = 45  # pictures drawn of each breed (procedural)
+    n_per_class: Annotated[int, Field(ge=5)] = 40  # pictures drawn of each class (procedural, drawn_animals)
     seed: NonNegativeInt = 0  # of the drawn pictures
+    on_bad: Literal["stop", "drop"] = "stop"  # pictures and rows that cannot be used: say all and stop, or leave out
+    max_per_class: NonNegativeInt = 0  # pictures used of a class in each given split; 0: all
     image_size: Annotated[int, Field(ge=8, le=1024)] = 224  # side of the prepared square picture, pixels
     val_percent: Annotated[float, Field(gt=0, lt=100)] = 20.0
     test_percent: Annotated[float, Field(gt=0, lt=100)] = 20.0
@@ -51,15 +53,16 @@ class RunSpec:
     variant: str
     run: str
     seed: NonNegativeInt  # of initial weights, batch order and augmentation
+    pretrained_on: str | None = None  # what the starting weights were trained on; None: they are random
 
     model: Literal["resnet18", "mlp"] = "resnet18"
     mlp_widths: tuple[PositiveInt, ...] = (128, 56)  # hidden units, layer by layer (mlp)
-    pretrained: bool = False  # start from ImageNet weights, with a new head
+    pretrained: bool = False  # start from the weights of the study's `pretrained_source`, with a new head
     objective: Literal["supervised"] = "supervised"
 
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: Rate = 1e-3  # learning rate at `lr_base_batch_size`; the peak where the scheduler has one
-    lr_scaling: Literal["none", "sqrt", "linear"] = "none"  # of lr with batch_size / lr_base_batch_size
+    lr_scaling: Literal["none", "sqrt", "linear", "adam_full"] = "none"  # with batch_size / lr_base_batch_size
     lr_base_batch_size: PositiveInt = 32
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)  # Adam's averaging of gradient and its square
     eps: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-8  # Adam's, in the denominator
@@ -74,10 +77,12 @@ class RunSpec:
     batch_size: PositiveInt = 32  # examples per optimizer step
     epochs: PositiveInt = 10
     clip_norm: Rate = 0.0  # largest total gradient norm; 0: no clipping
+    sampling: Literal["natural", "balanced"] = "natural"  # balanced: every class equally often in an epoch
+    class_weights: Literal["none", "balanced"] = "none"  # of the loss; balanced: inverse to a class's pictures
     random_flip: bool = True  # mirror every second training picture
     random_crop_percent: Annotated[float, Field(ge=0, le=50)] = 10.0  # largest shift, of the picture's side
 
-    select_on: Literal["val_loss", "val_accuracy"] = "val_loss"  # which epoch's weights are kept
+    select_on: Literal["val_loss", "val_accuracy", "val_balanced_accuracy"] = "val_loss"  # which epoch's weights stay
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     threads: PositiveInt = 1  # of the processor, per training; another number gives other bytes
 
@@ -93,13 +98,31 @@ class RunSpec:
         return f"{self.run}-s{self.seed}"
 
     @property
+    def batch_ratio(self) -> float:
+        """How many times the batch is larger than the one that `lr` is meant for."""
+        return self.batch_size / self.lr_base_batch_size
+
+    @property
     def scaled_lr(self) -> float:
         """The learning rate after the batch-size rule (linear: arXiv 1706.02677; sqrt: arXiv 2205.10287)."""
-        ratio = self.batch_size / self.lr_base_batch_size
-        return self.lr * {"none": 1.0, "linear": ratio, "sqrt": ratio**0.5}[self.lr_scaling]
+        factors = {"none": 1.0, "linear": self.batch_ratio, "sqrt": self.batch_ratio**0.5}
+        return self.lr * (factors | {"adam_full": factors["sqrt"]})[self.lr_scaling]
+
+    @property
+    def scaled_betas(self) -> tuple[float, float]:
+        """Adam's betas; `adam_full` keeps the number of *examples* averaged over (arXiv 2205.10287)."""
+        if self.lr_scaling != "adam_full":
+            return self.betas
+        first, second = (1 - self.batch_ratio * (1 - beta) for beta in self.betas)
+        return first, second
+
+    @property
+    def scaled_eps(self) -> float:
+        """Adam's eps; `adam_full` lowers it as the noise of the gradient falls (arXiv 2205.10287)."""
+        return self.eps / self.batch_ratio**0.5 if self.lr_scaling == "adam_full" else self.eps
 
 
-RUN_IDENTITY = ("study", "variant", "run", "seed")
+RUN_IDENTITY = ("study", "variant", "run", "seed", "pretrained_on")
 RUN_SETTINGS = tuple(f.name for f in dataclasses.fields(RunSpec) if f.name not in RUN_IDENTITY)
 
 
@@ -111,6 +134,9 @@ class StudySettings:
     data: DataSettings
     variants: dict[str, dict[str, Any]]  # name → delta: settings, `seeds`, `runs: {name: delta}`
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0, 1)
+    pretrained_source: Literal["none", "imagenet", "drawn_animals", "folder"] = "none"  # of `pretrained: true`
+    pretrain: dict[str, Any] = dataclasses.field(default_factory=dict)  # the source task: `data`, `seed` and settings
+    questions: dict[str, list[str]] = dataclasses.field(default_factory=dict)  # name → the variants that answer
     checks: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)  # name → level and settings
     probes: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)  # name → settings
     probed: tuple[str, ...] = ()  # the variants that `probe` looks into
@@ -154,13 +180,23 @@ class LossTerms:
     parts: dict[str, torch.Tensor]  # name → () detached
 
 
+SCORES = ("loss", "accuracy", "balanced_accuracy", "macro_f1")  # of an `Evaluation`
+
+
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
     """A model's answers on one split."""
 
     loss: float  # mean cross-entropy, nats
     accuracy: float  # share, 0 to 1
+    balanced_accuracy: float  # mean over classes of the share of their pictures found (recall)
+    macro_f1: float  # mean over classes of F1
     probabilities: np.ndarray  # (N, K) float32
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """What is logged and tabulated of it."""
+        return {name: getattr(self, name) for name in SCORES}
 
 
 @dataclasses.dataclass
@@ -207,7 +243,7 @@ class RunRecord:
     steps: int
     selection: str  # the rule that chose the checkpoint
     selected_epoch: int  # 0: the untrained weights, when no epoch ended with a finite validation loss
-    val: dict[str, float]  # loss, accuracy of the chosen checkpoint
+    val: dict[str, float]  # loss, accuracy, balanced_accuracy, macro_f1 of the chosen checkpoint
     test: dict[str, float]
     device: str
     versions: dict[str, str]

@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import numpy as np
+import pytest
 import torch
 
 from pawprint.data.batches import TrainBatches, in_order, standardize, unit_range
@@ -42,3 +44,34 @@ def test_standardized_pictures_have_the_shape_and_range_a_model_expects(data: Da
     assert labels.tolist() == data.train.labels[:16].tolist()
     expected = (images - 0.4) / 0.3
     assert torch.allclose(standardize(images, data), expected, atol=1e-6)
+
+
+@pytest.fixture
+def unbalanced(data: Data) -> Data:
+    """Of 50 training pictures 40 in the first class, 9 in the second, one in the third."""
+    labels = np.repeat([0, 1, 2], [40, 9, 1])
+    return replace(data, train=replace(data.train, labels=labels))
+
+
+def test_balanced_sampling_shows_every_class_equally_often(unbalanced: Data, spec: RunSpec) -> None:
+    for batches, counts in (
+        (TrainBatches(unbalanced, spec), [40, 9, 1]),
+        (TrainBatches(unbalanced, replace(spec, sampling="balanced")), [16, 17, 17]),
+    ):
+        shown = torch.cat([batch.labels for batch in batches.epoch(1)])
+        assert sorted(shown.bincount().tolist()) == sorted(counts)
+
+
+def test_balanced_sampling_repeats_no_picture_before_its_class_is_through(unbalanced: Data, spec: RunSpec) -> None:
+    order = TrainBatches(unbalanced, replace(spec, sampling="balanced"))._order(1)
+    times = np.bincount(order, minlength=50)
+    assert times[:40].max() == 1
+    assert set(times[40:49]) <= {1, 2}
+    assert times[49] in (16, 17)
+
+
+def test_repeated_pictures_are_augmented_each_on_its_own(unbalanced: Data, spec: RunSpec) -> None:
+    spec = replace(spec, sampling="balanced", random_crop_percent=40.0)
+    batches = list(TrainBatches(unbalanced, spec).epoch(1))
+    labels, images = torch.cat([b.labels for b in batches]), torch.cat([b.images for b in batches])
+    assert len(images[labels == 2].flatten(1).unique(dim=0)) > 5  # of one picture

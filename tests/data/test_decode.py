@@ -1,5 +1,9 @@
 """Pictures of every kind come out upright, in RGB, with the right colours in the right places."""
 
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pawprint.data.decode import MAX_MEGAPIXELS, read_picture
+from pawprint.data.decode import FORMATS, MAX_MEGAPIXELS, MIN_SIDE, Unusable, read_picture
+from pawprint.data.faults import MAX_FILE_MB
+from tests.data import bad_files
 
 ODD_ORIGINALS = Path(__file__).parents[3] / "shared/data/pets/odd-originals"
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -110,21 +116,90 @@ def test_longer_side_is_cropped_around_the_centre(tmp_path: Path, size: tuple[in
     assert corners(read_picture(tmp_path / "long.png", 20)) == [RED, GREEN, BLUE, WHITE]
 
 
-def test_broken_files_are_refused_in_words(tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(tmp_path / "whole.jpg")
-    cut = (tmp_path / "whole.jpg").read_bytes()[:1500]
-    for content, reason in ((cut, "truncated"), (b"", "empty"), (b"hello", "not a picture")):
-        (tmp_path / "broken.jpg").write_bytes(content)
-        with pytest.raises(ValueError, match=reason):
-            read_picture(tmp_path / "broken.jpg", 16)
+@pytest.mark.parametrize("mode", ["I;16", "I;16B"])
+def test_16_bit_tiff_is_scaled_in_either_byte_order(tmp_path: Path, mode: str) -> None:
+    values = np.full((20, 20), 40_000, dtype=">u2" if mode == "I;16B" else "<u2")
+    Image.frombytes(mode, (20, 20), values.tobytes()).save(tmp_path / "deep.tif")
+    assert np.unique(read_picture(tmp_path / "deep.tif", 8)).tolist() == [round(40_000 / 257)]
 
 
-@pytest.mark.parametrize("side", [8_000, 20_000])  # above our limit; above Pillow's own, too
-def test_huge_picture_is_refused_from_its_header(tmp_path: Path, side: int) -> None:
-    Image.new("1", (side, side)).save(tmp_path / "huge.png")
-    with pytest.raises(ValueError, match=f"{MAX_MEGAPIXELS:g} megapixels"):
-        read_picture(tmp_path / "huge.png", 16)
+@pytest.mark.parametrize("file_format", ["WEBP", "PNG", "TIFF"])
+def test_any_animation_gives_its_first_frame(file_format: str) -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in (RED, GREEN)]
+    options = {"lossless": True} if file_format == "WEBP" else {}
+    content = bad_files.encoded(file_format, frames[0], save_all=True, append_images=frames[1:], **options)
+    assert corners(read_picture(content, 8)) == [RED] * 4
+
+
+@pytest.mark.parametrize("what", bad_files.bad_pictures())
+def test_unusable_file_is_refused_in_words(tmp_path: Path, what: str) -> None:
+    content, reason = bad_files.bad_pictures()[what]
+    (tmp_path / "picture.jpg").write_bytes(content)
+    for file in (tmp_path / "picture.jpg", content):
+        with pytest.raises(Unusable, match=f"^{re.escape(reason)}"):
+            read_picture(file, 16)
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.6, 0.9, 0.97])
+def test_file_cut_short_is_refused_in_every_format(file_format: str, share: float) -> None:
+    content = bad_files.encoded(file_format)
+    assert read_picture(content, 16).std() > 10
+    with pytest.raises(Unusable, match=r"cannot be decoded: |or cut short"):
+        read_picture(content[: int(len(content) * share)], 16)
+
+
+def test_smallest_and_largest_sides_are_read() -> None:
+    assert read_picture(bad_files.encoded("PNG", bad_files.noise(MIN_SIDE, 50)), 16).shape == (16, 16, 3)
+    with pytest.raises(Unusable, match="too small"):
+        read_picture(bad_files.encoded("PNG", bad_files.noise(50, MIN_SIDE - 1)), 16)
+    n_rows = int(MAX_MEGAPIXELS * 100)
+    assert read_picture(bad_files.encoded("PNG", Image.new("1", (10_000, n_rows), 1)), 16).min() == 255
+    with pytest.raises(Unusable, match=f"expected at most {MAX_MEGAPIXELS:g} megapixels"):
+        read_picture(bad_files.encoded("PNG", Image.new("1", (10_000, n_rows + 1))), 16)
+
+
+def test_file_of_too_many_bytes_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "picture.jpg").open("wb") as file:
+        file.write(bad_files.encoded("JPEG"))
+        file.truncate(int(MAX_FILE_MB * 1e6))  # sparse; what follows the picture does not matter
+    assert read_picture(tmp_path / "picture.jpg", 16).std() > 10
+    os.truncate(tmp_path / "picture.jpg", int(MAX_FILE_MB * 1e6) + 1)
+    with pytest.raises(Unusable, match=f"expected at most {MAX_FILE_MB:g} MB"):
+        read_picture(tmp_path / "picture.jpg", 16)
+
+
+def test_bombs_are_refused_from_the_header_within_50_ms_and_50_mb(tmp_path: Path) -> None:
+    for number, make in enumerate(bad_files.BOMBS.values()):
+        (tmp_path / f"{number}.jpg").write_bytes(make())
+    assert (tmp_path / "0.jpg").stat().st_size < 600_000
+    code = """
+import resource, sys, time
+from pathlib import Path
+from PIL import Image, ImageFile
+from pawprint.data.decode import Unusable, read_picture
+
+def load(image):
+    raise AssertionError("pixels are decoded")
+
+Image.init()  # the plug-ins are imported once, not for each picture
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+ImageFile.ImageFile.load = load
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        try:
+            read_picture(path, 16)
+        except Unusable as reason:
+            assert "too large" in str(reason), reason
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.05, (path, seconds)
+assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB
+"""
+    run = subprocess.run([sys.executable, "-W", "error", "-c", code, str(tmp_path)], capture_output=True, text=True,
+                         env={"PYTHONPATH": str(Path(__file__).parents[2] / "src")})  # fmt: skip
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not ODD_ORIGINALS.is_dir(), reason="no ../shared/data/pets/odd-originals here")

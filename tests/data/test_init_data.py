@@ -1,5 +1,7 @@
 """`init-data` points params.yaml at good pictures, and touches nothing for bad ones."""
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,9 @@ PARAMS = Path(__file__).parents[2] / "params.yaml"
 
 @pytest.fixture
 def params(tmp_path: Path) -> Path:
-    """A copy of the repository's own params.yaml."""
+    """A copy of the repository's own params.yaml, with shares that small classes can bear."""
     path = tmp_path / "params.yaml"
-    path.write_bytes(PARAMS.read_bytes())
+    path.write_text(re.sub(r"(?m)^(  (val|test)_percent:) [\d.]+", r"\1 20", PARAMS.read_text()))
     return path
 
 
@@ -55,7 +57,7 @@ def test_bad_folder_changes_nothing(pictures: Path, params: Path, tmp_path: Path
     before = params.read_bytes()
     (pictures / "cat/0.jpg").write_bytes(b"")
     (pictures / "dog/0.jpg").write_text("text")
-    with pytest.raises(DataError, match=r"(?s)2 of 10.*cat/0.jpg: empty.*dog/0.jpg: not a picture"):
+    with pytest.raises(DataError, match=r"(?s)2 faults.*cat/0.jpg: empty.*dog/0.jpg: not a picture.*again"):
         init_data(pictures, params)
     for path in (tmp_path / "nowhere", pictures / "cat"):
         with pytest.raises(DataError):
@@ -67,5 +69,26 @@ def test_bad_folder_changes_nothing(pictures: Path, params: Path, tmp_path: Path
 def test_class_too_small_to_split_is_refused(pictures: Path, params: Path) -> None:
     (pictures / "bird").mkdir()
     Image.new("RGB", (9, 9)).save(pictures / "bird/1.png")
-    with pytest.raises(DataError, match=r"bird \(1\)"):
+    with pytest.raises(DataError, match="class bird: too few pictures to be in train, val and test: bird has 1"):
         init_data(pictures, params)
+
+
+def test_on_drop_it_says_what_will_be_left_out(pictures: Path, params: Path) -> None:
+    params.write_text(params.read_text().replace("on_bad: stop", "on_bad: drop", 1))
+    (pictures / "dog/0.jpg").write_bytes(b"")
+    (pictures / "bird").mkdir()
+    Image.new("RGB", (9, 9)).save(pictures / "bird/1.png")
+    found = init_data(pictures, params).splitlines()
+    assert found[0].startswith("2 faults in the data: 1 empty file, 1 too few pictures")
+    assert found[1].startswith("  bird/1.png: too few pictures")
+    assert found[2] == "  dog/0.jpg: empty file"
+    assert found[3] == "data.on_bad is drop: these will be left out"
+    assert found[4].endswith("9 pictures of 2 classes, 4 to 5 a class can be used")
+    assert "used as train 5, val 2, test 2" in found[5]
+    assert read_study(params)[0].data.path == str(pictures)
+
+
+def test_archive_is_checked_in_place(pictures: Path, params: Path) -> None:
+    archive = Path(shutil.make_archive(str(pictures), "zip", pictures))
+    assert "10 pictures of 2 classes" in init_data(archive, params)
+    assert read_study(params)[0].data.path == str(archive)

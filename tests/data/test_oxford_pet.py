@@ -2,15 +2,20 @@
 
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from pawprint.data.faults import Fault, read_faults
 from pawprint.data.index import read_table
-from pawprint.data.sources.oxford_pet import REACH_SECONDS, fetch
+from pawprint.data.packed import pack
+from pawprint.data.prepared import load
+from pawprint.data.sources.oxford_pet import fetch
 from pawprint.data.split import assign_splits
 from pawprint.errors import DataError
+from pawprint.network import REACH_SECONDS
 from pawprint.types import DataSettings
 
 PETS = Path(__file__).parents[3] / "shared/data/pets"
@@ -34,6 +39,7 @@ def pets(tmp_path: Path) -> Path:
 
 
 def fetched(tmp_path: Path, path: Path, split_file: str | None = None) -> list[list[str]]:
+    """The rows of the index."""
     folder = tmp_path / "fetch"
     folder.mkdir()
     fetch(DataSettings(source="oxford_pet", path=str(path), split_file=split_file), folder)
@@ -53,7 +59,8 @@ OFFICIAL = [
 def test_official_lists_decide(pets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (pets / "other_split.csv").write_text("image_name,label,split\nnot_here_1,not_here,test\n")
     assert fetched(tmp_path, pets) == OFFICIAL
-    assert "left out 1 pictures" in capsys.readouterr().err
+    assert "left out 1 pictures that are not in annotations/trainval.txt and" in capsys.readouterr().err
+    assert not (tmp_path / "fetch/faults.csv").exists()
 
 
 def test_list_alone_gives_no_splits(pets: Path, tmp_path: Path) -> None:
@@ -79,16 +86,50 @@ def test_split_file_beside_the_images_is_found(pets: Path, tmp_path: Path) -> No
     assert fetched(tmp_path, pets) == [["Bengal_3.jpg", "Bengal", "val"]]
 
 
-def test_pictures_that_are_not_there_are_named(pets: Path, tmp_path: Path) -> None:
+def faults(tmp_path: Path) -> list[Fault]:
+    return read_faults(tmp_path / "fetch/faults.csv")
+
+
+def test_rows_without_picture_and_pictures_without_row_are_faults(pets: Path, tmp_path: Path) -> None:
     lines = "".join(f"boxer_{number}.jpg,boxer,train\n" for number in range(12))
     (pets / "mine.csv").write_text("image_name,label,split\nBengal_3,Bengal,val\n" + lines)
-    with pytest.raises(DataError, match=r"12 of 13 pictures.*boxer_0.jpg, .*boxer_9.jpg … and 2 more"):
-        fetch(DataSettings(source="oxford_pet", path=str(pets), split_file="mine.csv"), tmp_path)
+    assert fetched(tmp_path, pets, split_file="mine.csv") == [["Bengal_3.jpg", "Bengal", "val"]]
+    found = dict(faults(tmp_path))
+    assert len(found) == 16
+    assert {found[f"boxer_{number}.jpg"] for number in range(12)} == {"no such picture (named in mine.csv)"}
+    assert found["Bengal_2.jpg"] == found["great_pyrenees_1.jpg"] == "named in no row (of mine.csv)"
 
 
-def test_official_line_without_a_number_is_refused(pets: Path, tmp_path: Path) -> None:
-    (pets / "annotations/test.txt").write_text("Bengal 2 1 2\n")
-    with pytest.raises(DataError, match=r"test.txt:1: found 'Bengal'"):
+def test_rows_of_the_official_lists_at_fault_are_told(pets: Path, tmp_path: Path) -> None:
+    (pets / "annotations/test.txt").write_text(
+        "Bengal 2 1 2\nBengal_2 2 1 2\nBengal_10 2 1 2\nboxer_1 4 2 1\n../great_pyrenees_2 3 2 1\n"
+    )
+    assert fetched(tmp_path, pets) == [OFFICIAL[1], OFFICIAL[2]]
+    reasons = dict(faults(tmp_path))
+    assert sorted(reasons) == ["../great_pyrenees_2", "Bengal", "Bengal_10", "boxer_1"]
+    assert reasons["Bengal"].startswith("no class in its name (line 1 of test.txt)")
+    assert reasons["Bengal_10"] == "named more than once: 2 rows"
+    assert reasons["boxer_1"].startswith("no such picture (named in annotations/")
+
+
+def test_official_list_that_is_not_utf_8_is_refused(pets: Path, tmp_path: Path) -> None:
+    (pets / "annotations/test.txt").write_bytes("Bär_2 2 1 2\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"test\.txt: not UTF-8 text \(.* at byte 1\)"):
+        fetch(DataSettings(source="oxford_pet", path=str(pets)), tmp_path)
+
+
+def test_link_out_of_the_images_is_a_fault_and_not_copied(pets: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.jpg").write_bytes((pets / "images/Bengal_2.jpg").read_bytes())
+    (pets / "images/Bengal_2.jpg").unlink()
+    (pets / "images/Bengal_2.jpg").symlink_to("../../secret.jpg")
+    assert fetched(tmp_path, pets) == [OFFICIAL[0], *OFFICIAL[2:]]
+    assert faults(tmp_path) == [("Bengal_2.jpg", "leads out of the folder (a link)")]
+
+
+def test_images_without_a_picture_are_refused(pets: Path, tmp_path: Path) -> None:
+    for file in (pets / "images").glob("*.jpg"):
+        file.unlink()
+    with pytest.raises(DataError, match="pets/images: no pictures; expected files ending in"):
         fetch(DataSettings(source="oxford_pet", path=str(pets)), tmp_path)
 
 
@@ -132,7 +173,40 @@ def test_real_photographs_are_split_as_the_official_lists_say(tmp_path: Path) ->
 
 
 @real_pets
+def test_real_photographs_are_prepared_as_the_official_lists_say(tmp_path: Path) -> None:
+    rows = fetched(tmp_path, PETS)
+    pack(tmp_path / "fetch", tmp_path / "prepare", DataSettings(source="oxford_pet", image_size=16))
+    data = load(tmp_path / "prepare")
+    assert [len(data.train), len(data.val), len(data.test)] == [468, 120, 291]
+    assert sorted(data.train.names + data.val.names + data.test.names) == [name for name, _, _ in rows]
+    assert read_faults(tmp_path / "prepare/dropped.csv") == []
+
+
+@real_pets
 def test_real_split_file_of_all_photographs_names_the_absent_ones(tmp_path: Path) -> None:
-    settings = DataSettings(source="oxford_pet", path=str(PETS), split_file="oxford_pet_split.csv")
-    with pytest.raises(DataError, match="6504 of 7390"):
-        fetch(settings, tmp_path)
+    absent = {
+        line.split(",")[0]
+        for line in (PETS / "oxford_pet_split.csv").read_text().splitlines()[1:]
+        if not (PETS / "images" / line.split(",")[0]).exists()
+    }
+    assert len(absent) == 6504
+    settings = DataSettings(
+        source="oxford_pet", path=str(PETS), split_file=str(PETS / "oxford_pet_split.csv"), image_size=16
+    )
+    rows = fetched(tmp_path, PETS, split_file=settings.split_file)
+    with pytest.raises(DataError) as error:
+        pack(tmp_path / "fetch", tmp_path / "prepare", settings)
+    first, *lines, last = str(error.value).splitlines()
+    assert first == "6504 faults in the data: 6504 no such picture"
+    assert lines == [f"  {name}: no such picture (named in oxford_pet_split.csv)" for name in sorted(absent)]
+    assert "-S data.on_bad=drop" in last
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["fetch"]
+
+    pack(tmp_path / "fetch", tmp_path / "prepare", replace(settings, on_bad="drop"))
+    data = load(tmp_path / "prepare")
+    given = {name: part for name, _, part in rows}
+    assert len(given) == 886
+    for part, split in (("train", data.train), ("val", data.val), ("test", data.test)):
+        assert {given[name] for name in split.names} == {part}
+    assert len(data.train) + len(data.val) + len(data.test) == 886
+    assert {name for name, _ in read_faults(tmp_path / "prepare/dropped.csv")} == absent

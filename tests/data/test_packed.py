@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 from PIL import Image
 
 from pawprint.data.decode import read_picture
-from pawprint.data.index import COLUMNS, write_table
+from pawprint.data.faults import Fault, read_faults, write_faults
+from pawprint.data.index import COLUMNS, read_table, write_table
 from pawprint.data.packed import pack, pixel_statistics
 from pawprint.data.prepared import load
 from pawprint.data.split import split_hash
@@ -73,7 +75,7 @@ def test_packing_twice_gives_the_same_bytes(fetched: Path, tmp_path: Path) -> No
     for out in ("one", "two", "two"):  # the last replaces what is there
         pack(fetched, tmp_path / out, SETTINGS)
     files = sorted(f.name for f in (tmp_path / "one").iterdir())
-    assert len(files) == 8
+    assert len(files) == 9
     assert all((tmp_path / "one" / f).read_bytes() == (tmp_path / "two" / f).read_bytes() for f in files)
 
 
@@ -96,8 +98,8 @@ def test_one_error_names_every_broken_file_and_nothing_is_written(fetched: Path,
     with pytest.raises(DataError) as error:
         pack(fetched, tmp_path / "prepare", SETTINGS)
     message = str(error.value)
-    assert "3 of 16 pictures cannot be read" in message
-    for fault in ("cat_0.png: image file is truncated", "cat_1.png: empty", "dog_7.png: not a picture"):
+    assert "3 faults in the data: 1 cannot be decoded, 1 empty file, 1 not a picture" in message
+    for fault in ("cat_0.png: cannot be decoded: image file is truncated", "cat_1.png: empty", "dog_7.png: not a p"):
         assert fault in message
     assert sorted(f.name for f in tmp_path.iterdir()) == ["fetch"]
 
@@ -109,6 +111,44 @@ def test_failure_keeps_what_was_prepared_before(fetched: Path, tmp_path: Path) -
     with pytest.raises(DataError):
         pack(fetched, tmp_path / "prepare", SETTINGS)
     assert load(tmp_path / "prepare").content_hash == before
+
+
+def test_on_drop_the_rest_is_what_it_would_be_without(
+    fetched: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = read_table(fetched / "index.csv")
+    write_table(index[~index["image_name"].isin(["cat_0.png", "dog_7.png"])], fetched / "index.csv")
+    pack(fetched, tmp_path / "without", SETTINGS)
+    assert (tmp_path / "without/dropped.csv").read_text() == "image_name,reason\n"
+    assert capsys.readouterr().err == ""
+    write_table(index, fetched / "index.csv")
+    (fetched / "images/cat_0.png").write_bytes(b"")
+    (fetched / "images/dog_7.png").unlink()
+    write_faults([Fault("../x.png", "leads out of the folder")], fetched / "faults.csv")
+    pack(fetched, tmp_path / "dropped", replace(SETTINGS, on_bad="drop"))
+    assert load(tmp_path / "dropped").content_hash == load(tmp_path / "without").content_hash
+    assert read_faults(tmp_path / "dropped/dropped.csv") == [
+        ("../x.png", "leads out of the folder"),
+        ("cat_0.png", "empty file"),
+        ("dog_7.png", "cannot be read: No such file or directory"),
+    ]
+    assert json.loads((tmp_path / "dropped/data.json").read_text())["n_dropped"] == 3
+    assert not (tmp_path / "dropped/decoded.npy").exists()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("left out 3: 1 cannot be read, 1 empty file, 1 leads out of the folder; all are listed in")
+
+
+def test_limit_of_a_class_is_kept_and_the_rest_is_not_decoded(fetched: Path, tmp_path: Path) -> None:
+    pack(fetched, tmp_path / "prepare", replace(SETTINGS, max_per_class=5))
+    data = load(tmp_path / "prepare")
+    used = data.train.names + data.val.names + data.test.names
+    assert sorted(name[:3] for name in used) == ["cat"] * 5 + ["dog"] * 5
+    for file in (fetched / "images").iterdir():
+        if file.name not in used:
+            file.write_bytes(b"")
+    pack(fetched, tmp_path / "again", replace(SETTINGS, max_per_class=5))
+    assert load(tmp_path / "again").content_hash == data.content_hash
+    assert read_faults(tmp_path / "again/dropped.csv") == []
 
 
 def test_excluded_pictures_are_left_out_of_train(fetched: Path, tmp_path: Path) -> None:

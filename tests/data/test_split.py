@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pawprint.data.index import COLUMNS
-from pawprint.data.split import assign_splits, split_hash
+from pawprint.data.split import assign_splits, given_splits, limit_classes, small_classes, split_hash
 from pawprint.errors import DataError, SettingsError
 from pawprint.types import DataSettings
 
@@ -89,9 +89,9 @@ def test_missing_test_is_drawn_from_train() -> None:
 @pytest.mark.parametrize(
     ("pictures", "message"),
     [
-        (index(cat={"": 9}, dog={"": 2}), r"dog \(2\)"),
-        (index(cat={"trainval": 9, "test": 1}, dog={"trainval": 1, "test": 9}), r"dog \(1\)"),
-        (index(cat={"train": 9, "val": 1, "test": 1}, dog={"test": 9}), r"dog \(0\)"),
+        (index(cat={"": 9}, dog={"": 2}), "to be in train, val and test: dog has 2; expected 3 or more"),
+        (index(cat={"trainval": 9, "test": 1}, dog={"trainval": 1, "test": 9}), "to be in train and val: dog has 1"),
+        (index(cat={"train": 9, "val": 1, "test": 1}, dog={"test": 9}), "to be in train: dog has 0"),
         (index(cat={"": 9}), "1 class"),
         (index(cat={"": 9}, dog={"train": 9}), "contradict"),
         (index(cat={"trainval": 9, "val": 9}, dog={"trainval": 9}), "contradict"),
@@ -105,6 +105,15 @@ def test_unusable_index_is_refused(pictures: pd.DataFrame, message: str) -> None
         assign_splits(pictures, SETTINGS)
 
 
+def test_a_class_of_one_picture_is_refused_where_all_parts_are_given() -> None:
+    parts = {"train": 3, "val": 1, "test": 1}
+    for rare, is_refused in (({"train": 1}, True), ({"train": 1, "test": 1}, False)):
+        table = index(cat=parts, dog=parts, rare=rare)
+        small = small_classes(table, {"cat", "dog", "rare"}, SETTINGS)
+        assert ("rare has 1; expected 2 or more" in small.get("rare", "")) == is_refused
+        assert set(small) <= {"rare"}
+
+
 def test_shares_that_leave_no_train_are_a_settings_error() -> None:
     with pytest.raises(SettingsError, match="nothing for training"):
         assign_splits(index(cat={"": 9}, dog={"": 9}), DataSettings(val_percent=60.0, test_percent=40.0))
@@ -115,34 +124,61 @@ def split_file(path: Path, *lines: str) -> DataSettings:
     return DataSettings(split_file=str(path))
 
 
+PICTURES = pd.DataFrame([("a.jpg", "cat", ""), ("b.JPG", "dog", ""), ("c.jpg", "cat", "")], columns=COLUMNS)
+
+
 def test_split_file_overrides_names_with_or_without_suffix(tmp_path: Path) -> None:
-    pictures = pd.DataFrame(
-        [("a.jpg", "cat", ""), ("b.JPG", "dog", ""), ("c.jpg", "cat", ""), ("d.jpg", "dog", "")],
-        columns=COLUMNS,
-    )
-    settings = split_file(tmp_path / "s.csv", "d,dog,train", "a.jpg,cat,train", "b,dog,val", "c,cat,test")
-    assert assign_splits(pictures, settings)["split"].tolist() == ["train", "val", "test", "train"]
+    settings = split_file(tmp_path / "s.csv", "c,cat,train", "a.jpg,cat,test", "b,dog,val")
+    table, faults = given_splits(PICTURES[::-1], settings)
+    assert table["image_name"].tolist() == ["a.jpg", "b.JPG", "c.jpg"]
+    assert table["split"].tolist() == ["test", "val", "train"]
+    assert faults == []
 
 
 @pytest.mark.parametrize(
-    ("lines", "message"),
+    ("lines", "name", "reason"),
     [
-        (["a.jpg,cat,train"], "1 pictures of the data set are not listed: b.jpg"),
-        (["a.jpg,cat,train", "b.jpg,dog,train", "z.jpg,dog,test"], "z.jpg"),
-        (["a.jpg,dog,train", "b.jpg,dog,train"], r"labels differ from the data set's: a.jpg \(dog\)"),
-        (["a.jpg,cat,train", "a,cat,test", "b.jpg,dog,train"], "more than once: a.jpg"),
+        (["a.jpg,cat,train", "c.jpg,cat,train"], "b.JPG", "named in no row (of s.csv)"),
+        (["a.jpg,cat,train", "b,dog,train", "c,cat,train", "z.jpg,dog,test"], "z.jpg", "no such picture"),
+        (
+            ["a.jpg,cat,train", "b,cat,train", "c,cat,train"],
+            "b.JPG",
+            "label differs: cat in s.csv, dog in the data set",
+        ),
+        (["a.jpg,cat,train", "b,bird,train", "c,cat,train"], "b.JPG", "label differs: bird in s.csv, dog in the data"),
+        (["a.jpg,cat,train", "b,dog,vla", "c,cat,train"], "b", "unknown split: 'vla'"),
     ],
 )
-def test_split_file_that_does_not_fit_is_refused(tmp_path: Path, lines: list[str], message: str) -> None:
-    pictures = pd.DataFrame([("a.jpg", "cat", ""), ("b.jpg", "dog", "")], columns=COLUMNS)
-    with pytest.raises(DataError, match=message):
-        assign_splits(pictures, split_file(tmp_path / "s.csv", *lines))
+def test_split_file_that_does_not_fit_gives_faults(tmp_path: Path, lines: list[str], name: str, reason: str) -> None:
+    table, faults = given_splits(PICTURES, split_file(tmp_path / "s.csv", *lines))
+    assert [fault.image_name for fault in faults] == [name]
+    assert faults[0].reason.startswith(reason)
+    sound = ["a.jpg", "b.JPG", "c.jpg"] if name == "z.jpg" else ["a.jpg", "c.jpg"]
+    assert table["image_name"].tolist() == sound
 
 
-def test_missing_split_file_or_column_is_refused(tmp_path: Path) -> None:
-    pictures = index(cat={"": 9}, dog={"": 9})
+def test_missing_split_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"looked at .*nowhere\.csv"):
-        assign_splits(pictures, DataSettings(split_file=str(tmp_path / "nowhere.csv")))
-    (tmp_path / "s.csv").write_text("image_name,class,split\na,b,c\n")
-    with pytest.raises(DataError, match="no column label"):
-        assign_splits(pictures, DataSettings(split_file=str(tmp_path / "s.csv")))
+        given_splits(PICTURES, DataSettings(split_file=str(tmp_path / "nowhere.csv")))
+
+
+def test_classes_are_limited_in_each_given_split() -> None:
+    pictures = index(cat={"train": 9, "test": 4}, dog={"train": 2, "test": 9})
+    table = limit_classes(pictures, DataSettings(max_per_class=3))
+    assert counts(table, "cat") == {"train": 3, "test": 3}
+    assert counts(table, "dog") == {"train": 2, "test": 3}
+    assert set(table["image_name"]) < set(pictures["image_name"])
+    assert limit_classes(pictures, DataSettings(max_per_class=9)).equals(pictures)
+    assert limit_classes(pictures, SETTINGS) is pictures
+
+
+def test_limited_classes_follow_the_seed_and_grow_with_the_limit() -> None:
+    pictures = index(cat={"": 40}, dog={"": 40})
+
+    def chosen(limit: int, seed: int = 0) -> set[str]:
+        return set(limit_classes(pictures, DataSettings(max_per_class=limit, split_seed=seed))["image_name"])
+
+    assert chosen(5) < chosen(10) < chosen(30)
+    assert chosen(5) != chosen(5, seed=1)
+    alone = limit_classes(pictures[pictures["label"] == "cat"], DataSettings(max_per_class=5))
+    assert set(alone["image_name"]) < chosen(5)

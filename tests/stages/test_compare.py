@@ -22,7 +22,12 @@ seeds: [0, 1]
 variants:
   zeta: {lr: 0.1}
   baseline: {}
-  question: {runs: {first: {momentum: 0.3, optimizer: sgd}, second: {}}}
+  two: {runs: {first: {momentum: 0.3, optimizer: sgd}, second: {}}}
+  larger: {batch_size: 64, against: zeta}
+questions:
+  rate: [zeta, baseline]
+  batch: [baseline, larger]
+probed: [baseline]
 """
 N_STEPS = 250
 N_TEST = 400
@@ -42,29 +47,33 @@ def write_curves(spec: RunSpec) -> None:
     columns = {
         "step": steps,
         "epoch": 1,
-        "examples_seen": steps * 32,
+        "examples_seen": steps * spec.batch_size,
         "training_loss": loss,
         "learning_rate": spec.lr,
         "gradient_norm_mean": 0.1 / steps,
         "gradient_norm_total": 1.0 / steps,
     }
     pd.DataFrame(columns).to_csv(folder / f"{spec.key}-steps.csv", index=False)
-    epochs = {"epoch": [0, 1], "step": [0, len(steps)], "examples_seen": [0, 32 * len(steps)],
-              "training_loss": [np.nan, 1.0], "val_loss": [2.3, np.inf if is_diverged(spec) else 1.1],
-              "val_accuracy": [0.1, 0.6]}  # fmt: skip
-    pd.DataFrame(epochs).to_csv(folder / f"{spec.key}-epochs.csv", index=False)
+    scores = {"val_accuracy": [0.1, 0.6], "val_balanced_accuracy": [0.1, 0.55], "val_macro_f1": [0.05, 0.5]}
+    epochs = {"epoch": [0, 1], "step": [0, len(steps)], "examples_seen": [0, spec.batch_size * len(steps)],
+              "training_loss": [np.nan, 1.0], "val_loss": [2.3, np.inf if is_diverged(spec) else 1.1]}  # fmt: skip
+    pd.DataFrame(epochs | scores).to_csv(folder / f"{spec.key}-epochs.csv", index=False)
+
+
+def n_right(spec: RunSpec) -> int:
+    return (40 if spec.variant == "zeta" else 320) + 4 * spec.seed
 
 
 def write_metrics(variant: str, specs: list[RunSpec]) -> None:
     trained, tested = {}, {}
     for spec in specs:
-        accuracy = (0.1 if variant == "zeta" else 0.8) + 0.01 * spec.seed
+        scores = dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1"), n_right(spec) / N_TEST)
         outcome = "diverged" if is_diverged(spec) else "finished"
-        trained[spec.key] = {"outcome": outcome, "val_accuracy": accuracy, "val_loss": 1.1}
+        trained[spec.key] = {"outcome": outcome, "val_loss": 1.1, **{f"val_{k}": v for k, v in scores.items()}}
         tested[spec.key] = {
-            "accuracy": accuracy,
-            "accuracy_low": accuracy - 0.05,
-            "accuracy_high": accuracy + 0.05,
+            **scores,
+            "accuracy_low": scores["accuracy"] - 0.05,
+            "accuracy_high": scores["accuracy"] + 0.05,
             "loss": None if is_diverged(spec) else 1.2,
             "n_test": N_TEST,
         }
@@ -72,6 +81,24 @@ def write_metrics(variant: str, specs: list[RunSpec]) -> None:
     for path, content in contents.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content))
+
+
+def write_predictions(variant: str, specs: list[RunSpec]) -> None:
+    """Ten classes of 40 pictures, named so that a careless reader takes them for numbers and gaps."""
+    actual = np.array(["NA", "1", *"abcdefgh"])[np.arange(N_TEST) % 10]
+    parts = []
+    for spec in specs:
+        predicted = np.where(np.arange(N_TEST) < n_right(spec), actual, "wrong")
+        run = {"variant": variant, "run": spec.run, "seed": spec.seed, "image_name": range(N_TEST)}
+        parts.append(pd.DataFrame({**run, "actual": actual, "predicted": predicted, "probability": 0.5}))
+    paths.test_tables(variant).mkdir(parents=True)
+    pd.concat(parts).to_csv(paths.test_tables(variant) / "predictions.csv", index=False)
+
+
+def write_brightness(specs: list[RunSpec]) -> None:
+    found = {spec.key: {"numbers": {"accuracy_0.5": 0.4, "accuracy_mean": 0.4}} for spec in specs}
+    paths.probe_metrics("baseline").parent.mkdir(parents=True)
+    paths.probe_metrics("baseline").write_text(json.dumps({"brightness": found}))
 
 
 @pytest.fixture
@@ -84,8 +111,10 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         own = [spec for spec in specs if spec.variant == variant]
         paths.resolved(variant).write_text(resolved_yaml(own))
         write_metrics(variant, own)
+        write_predictions(variant, own)
         for spec in own:
             write_curves(spec)
+    write_brightness([spec for spec in specs if spec.variant == "baseline"])
     return tmp_path
 
 
@@ -93,20 +122,52 @@ def chart(name: str) -> pd.DataFrame:
     return pd.read_csv(paths.COMPARISON_CHARTS / f"{name}.csv")
 
 
+CHARTS = ("learning_rate", "training_loss", "gradient_norm", "validation", "test_accuracy", "brightness")
+
+
 def test_compare_writes_table_and_charts(study: Path, capsys: pytest.CaptureFixture[str]):
     compare.main()
     table = json.loads(paths.COMPARISON.read_text())
-    assert list(table) == ["zeta", "baseline", "question"]  # as in params.yaml
-    assert list(table["question"]) == ["first", "second"]
+    assert list(table) == ["zeta", "baseline", "two", "larger"]  # as in params.yaml
+    assert list(table["two"]) == ["first", "second"]
     assert table["zeta"]["zeta"]["verdict"] == "worse"
-    assert (table["zeta"]["zeta"]["n_diverged"], table["zeta"]["zeta"]["test_loss"]) == (1, None)
-    assert table["question"]["second"]["same_settings_as"] == ["baseline"]
-    assert "within noise" in capsys.readouterr().out
-    for name in ("learning_rate", "training_loss", "gradient_norm", "validation", "test_accuracy"):
-        assert list(chart(name).columns[:3]) == ["variant", "run", "seed"]
-        assert (paths.COMPARISON_CHARTS / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert (table["zeta"]["zeta"]["n_diverged"], table["zeta"]["zeta"]["scores"]["test_loss"]) == (1, None)
+    assert table["two"]["second"]["same_settings_as"] == ["baseline"]
+    assert table["two"]["second"]["verdict"] == "same settings"
+    assert (table["larger"]["larger"]["against"], table["larger"]["larger"]["verdict"]) == ("zeta", "cannot tell")
+    assert "same settings" in capsys.readouterr().out
+    for name in CHARTS:
+        assert list(chart(name).columns[:4]) == ["variant", "run", "seed", "pretrained_on"]
     check_step_charts()
     check_gaps()
+
+
+def test_each_question_has_its_figure_and_by_step_where_batch_sizes_differ(study: Path):
+    compare.main()
+    drawn = {path.stem for path in paths.COMPARISON_CHARTS.glob("*.png")}
+    assert drawn == {"test_accuracy", "rate", "batch", "batch_by_step"}
+    for name in drawn:
+        assert (paths.COMPARISON_CHARTS / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_questions_all_variants_are_one(study: Path):
+    paths.PARAMS.write_text(
+        PARAMS.replace("questions:", "questions: {}").replace("  rate:", "#").replace("  batch:", "#")
+    )
+    compare.main()
+    drawn = {path.stem for path in paths.COMPARISON_CHARTS.glob("*.png")}
+    assert drawn == {"test_accuracy", "all", "all_by_step"}
+
+
+def test_charts_say_what_pretrained_weights_were_trained_on(study: Path):
+    text = paths.resolved("baseline").read_text()
+    assert "pretrained_on: null" in text
+    paths.resolved("baseline").write_text(text.replace("pretrained_on: null", "pretrained_on: drawn_animals"))
+    compare.main()
+    for name in CHARTS:
+        sources = chart(name).set_index("variant")["pretrained_on"]
+        assert set(sources[["baseline"]]) == {"drawn_animals"}
+        assert sources.drop("baseline").isna().all()
 
 
 def check_step_charts() -> None:
@@ -128,8 +189,8 @@ def smoothed_slowly(values: np.ndarray) -> float:
 
 def check_gaps() -> None:
     lines = (paths.COMPARISON_CHARTS / "training_loss.csv").read_text().splitlines()
-    last = next(line for line in lines if line.startswith("zeta,zeta,1,40,"))
-    assert last == "zeta,zeta,1,40,1280,,"
+    last = next(line for line in lines if line.startswith("zeta,zeta,1,,40,"))
+    assert last == "zeta,zeta,1,,40,1280,,"
     for path in paths.COMPARISON_CHARTS.glob("*.csv"):
         assert not {"nan", "inf"} & set(path.read_text().lower().replace("\n", ",").split(","))
 
@@ -150,7 +211,9 @@ def test_compare_twice_writes_the_same_bytes(study: Path):
         ("params/baseline.yaml", "dvc repro resolve"),
         ("metrics/train/baseline.json", "dvc repro train@baseline"),
         ("metrics/test/zeta.json", "dvc repro test@zeta"),
-        ("plots/train/question/first-s1-steps.csv", "dvc repro train@question"),
+        ("metrics/probe/baseline.json", "dvc repro probe@baseline"),
+        ("plots/test/zeta/predictions.csv", "dvc repro test@zeta"),
+        ("plots/train/two/first-s1-steps.csv", "dvc repro train@two"),
     ],
 )
 def test_missing_input_names_file_and_command(study: Path, missing: str, command: str):
@@ -164,3 +227,25 @@ def test_unusable_metrics_name_file_and_command(study: Path, content: str):
     paths.test_metrics("zeta").write_text(content)
     with pytest.raises(DataError, match=r"metrics/test/zeta.json.*dvc repro"):
         compare.main()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("zeta,zeta,0,3,b,", "zeta,zeta,0,elsewhere,b,"),  # another picture
+        ("zeta,zeta,1,", "zeta,zeta,2,"),  # another seed
+        (",wrong,", ",NA,"),  # other answers: a tenth of the wrong ones are right
+    ],
+)
+def test_answers_that_are_not_the_tables_are_refused(study: Path, old: str, new: str):
+    path = paths.test_tables("zeta") / "predictions.csv"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(DataError, match=r"plots/test/zeta/predictions.csv.*dvc repro --force test@zeta"):
+        compare.main()
+
+
+def test_one_picture_may_tie(study: Path):
+    path = paths.test_tables("zeta") / "predictions.csv"
+    path.write_text(path.read_text().replace(",wrong,", ",NA,", 10))  # one in ten is of that class
+    compare.main()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from pawprint.errors import PawprintError, SettingsError
+from pawprint.errors import SettingsError
 from pawprint.training.variant import train_variant
 from pawprint.types import RUN_SETTINGS, Data, RunSpec, TrainOutputs
 
@@ -30,11 +30,13 @@ OTHER: dict[str, tuple[dict[str, Any], Any]] = {
     "onecycle_final_div_factor": ({"scheduler": "onecycle"}, 1e4),
     "batch_size": ({}, 16),
     "epochs": ({}, 2),
+    "sampling": ({}, "balanced"),
+    "class_weights": ({}, "balanced"),
     "random_flip": ({}, False),
     "random_crop_percent": ({}, 0.0),
 }
 SAID_ELSEWHERE = {
-    "pretrained": "test_pretrained_without_weights_says_so",
+    "pretrained": "models/test_starting_model.py",
     "select_on": "test_loop.py, test_the_best_epoch_is_chosen_on_val",
     "objective": "there is one",
     "accelerator": "test_an_accelerator_that_is_not_there_is_an_error",
@@ -79,15 +81,3 @@ def test_an_accelerator_that_is_not_there_is_an_error(data: Data, spec: RunSpec,
         return
     with pytest.raises(SettingsError, match="accelerator: cuda: torch finds none here"):
         result(replace(spec, accelerator="cuda"), data, tmp_path)
-
-
-def test_pretrained_without_weights_says_so(data: Data, spec: RunSpec, tmp_path: Path,
-                                            monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
-    monkeypatch.setattr("socket.getaddrinfo", _no_network)
-    with pytest.raises(PawprintError, match=r"pretrained: true needs ImageNet's weights .* set pretrained: false"):
-        result(replace(spec, model="resnet18", pretrained=True), data, tmp_path)
-
-
-def _no_network(*_: Any, **__: Any) -> None:
-    raise OSError("Name or service not known")

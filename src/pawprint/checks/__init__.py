@@ -1,14 +1,13 @@
 """Model tests before training: `checks/<name>.py` exposes `Settings` and `run(subject, settings) -> Finding`."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import nn
 from torch.optim import Optimizer
 
 from pawprint.data.batches import Batch
-from pawprint.objectives import OBJECTIVES
-from pawprint.types import Data, LossTerms, RunSpec
+from pawprint.objectives import Objective, build_objective
+from pawprint.types import Data, RunSpec
 
 
 @dataclass(frozen=True)
@@ -25,5 +24,5 @@ class CheckSubject:
     batch: Batch
 
     @property
-    def objective(self) -> Callable[[nn.Module, Batch], LossTerms]:
-        return OBJECTIVES[self.spec.objective]
+    def objective(self) -> Objective:
+        return build_objective(self.spec, self.data)

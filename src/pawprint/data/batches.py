@@ -39,6 +39,8 @@ class TrainBatches:
     """The training set, shuffled and augmented anew in each epoch (counted from 1).
 
     A last batch of a single example is left out: batch normalisation has no variance of one example.
+    With `sampling: balanced` an epoch has as many examples, of every class the same number (or one more): those of
+    small classes are repeated, of large ones some wait for another epoch.
     """
 
     def __init__(self, data: Data, spec: RunSpec) -> None:
@@ -50,13 +52,33 @@ class TrainBatches:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, from batch `start` on (to resume in the middle)."""
-        order = generator("order", self.spec.seed, epoch).permutation(len(self.split))
+        order = self._order(epoch)
         flips, shifts = self.augment.draw(epoch)
+        # One augmentation a picture; where pictures are repeated, one a place in the epoch.
+        drawn = order if self.spec.sampling == "natural" else np.arange(len(order))
         for number in range(start, self.steps_per_epoch):
-            rows = order[number * self.spec.batch_size : (number + 1) * self.spec.batch_size]
-            images = self.augment(self.split.images[rows], flips[rows], shifts[rows])
+            places = slice(number * self.spec.batch_size, (number + 1) * self.spec.batch_size)
+            rows, own = order[places], drawn[places]
+            images = self.augment(self.split.images[rows], flips[own], shifts[own])
             labels = torch.from_numpy(self.split.labels[rows])
             yield Batch(standardize(unit_range(images), self.data), labels)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """The rows of train in the order of one epoch, (N,)."""
+        chance = generator("order", self.spec.seed, epoch)
+        if self.spec.sampling == "natural":
+            return chance.permutation(len(self.split))
+        classes = chance.permutation(np.unique(self.split.labels))
+        quotas = [len(part) for part in np.array_split(np.arange(len(self.split)), len(classes))]
+        rows = [_cycled(np.flatnonzero(self.split.labels == label), quota, chance)
+                for label, quota in zip(classes, quotas, strict=True)]  # fmt: skip
+        return chance.permutation(np.concatenate(rows))
+
+
+def _cycled(rows: np.ndarray, n: int, chance: np.random.Generator) -> np.ndarray:
+    """`n` of the rows in random order, each as often as the others (or once more)."""
+    rounds = -(-n // len(rows))
+    return np.concatenate([chance.permutation(rows) for _ in range(rounds)])[:n] if n else rows[:0]
 
 
 def in_order(split: Split, batch_size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

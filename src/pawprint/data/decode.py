@@ -2,16 +2,21 @@
 
 The content of a file decides how it is read, not its suffix: among the pictures of real data sets are GIFs
 and PNGs named .jpg. Only the six common formats are tried, because every further decoder is one more
-way for a strange file to do harm; and a file's size in pixels is judged by its header, before any is decoded.
+way for a strange file to do harm; and a file's size, in bytes and in pixels, is judged before any of it is decoded.
 """
 
+import io
+import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
+from pawprint.data.faults import size_fault
+
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 MAX_MEGAPIXELS = 50.0  # a phone's largest pictures have 48; RGB of this size takes 150 MB
+MIN_SIDE = 8  # pixels; what is narrower is a line or a tracking dot of a web page, no picture of anything
 
 Transpose = Image.Transpose
 TURNS = {  # EXIF orientation → what makes the picture upright
@@ -25,27 +30,33 @@ TURNS = {  # EXIF orientation → what makes the picture upright
 }
 
 
-def read_picture(path: Path, pixels: int) -> np.ndarray:
-    """The picture in `path`, its first frame, upright: (pixels, pixels, 3) uint8 RGB.
+class Unusable(ValueError):
+    """A file is no picture that can be used; the message is the reason, in words."""
+
+
+def read_picture(file: Path | bytes, pixels: int) -> np.ndarray:
+    """The picture in a file, given by its path or its content: its first frame, upright, (pixels, pixels, 3) uint8 RGB.
 
     The shorter side is scaled to `pixels` and the longer one cropped around the centre. Transparent
-    parts become white. Raises ValueError with the reason in words if the file cannot be read.
+    parts become white. Raises Unusable if the file cannot be read.
     """
-    if path.is_file() and path.stat().st_size == 0:
-        raise ValueError("empty file")
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            _refuse_huge(image)
-            image.load()
-            return square(as_rgb(upright(image)), pixels)
+        reason = size_fault(len(file) if isinstance(file, bytes) else file.stat().st_size)
+        if reason:
+            raise Unusable(reason)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's name no file, and what makes a picture unusable raises
+            return _decode(io.BytesIO(file) if isinstance(file, bytes) else file, pixels)
     except Image.UnidentifiedImageError:
-        raise ValueError(f"not a picture of a known format ({', '.join(FORMATS)})") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ValueError(f"expected at most {MAX_MEGAPIXELS:g} megapixels: scale it down") from None
-    except OSError as error:
-        raise ValueError(error.strerror or str(error)) from error
-    except Exception as error:  # what a decoder raises at broken bytes is not documented, and must name the file
-        raise ValueError(str(error) or type(error).__name__) from error
+        raise Unusable(f"not a picture of a known format ({', '.join(FORMATS)}), or cut short") from None
+    except Image.DecompressionBombError:
+        raise Unusable(f"too large: several times the {MAX_MEGAPIXELS:g} megapixels expected at most") from None
+    except Unusable:
+        raise
+    except Exception as error:  # what a decoder raises at broken bytes is not documented
+        if isinstance(error, OSError) and error.strerror:
+            raise Unusable(f"cannot be read: {error.strerror}") from error
+        raise Unusable(f"cannot be decoded: {' '.join(str(error).split()) or type(error).__name__}") from error
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -62,13 +73,11 @@ def upright(image: Image.Image) -> Image.Image:
 
 def as_rgb(image: Image.Image) -> Image.Image:
     """Any mode as RGB: transparency laid on white, 16-bit grey scaled (not clipped) to 8 bits."""
-    if image.mode.startswith("I"):
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError("pixels of 32 bits; expected 8 or 16 bits a channel")
-        image = Image.fromarray((values / 257).round().astype(np.uint8))
-    if image.mode == "F":
-        raise ValueError("pixels are floating-point numbers; expected 8 or 16 bits a channel")
+    if image.mode in ("I", "F"):
+        kind = {"I": "of 32 bits", "F": "that are floating-point numbers"}[image.mode]
+        raise Unusable(f"pixels {kind}; expected 8 or 16 bits a channel")
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
     if image.has_transparency_data:
         picture = image.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
@@ -81,9 +90,13 @@ def square(image: Image.Image, pixels: int) -> np.ndarray:
     return np.asarray(ImageOps.fit(image, (pixels, pixels), method=Image.Resampling.BILINEAR))
 
 
-def _refuse_huge(image: Image.Image) -> None:
-    megapixels = image.width * image.height / 1e6
-    if megapixels > MAX_MEGAPIXELS:
-        raise ValueError(
-            f"{image.width} x {image.height} pixels; expected at most {MAX_MEGAPIXELS:g} megapixels: scale it down"
-        )
+def _decode(source: io.BytesIO | Path, pixels: int) -> np.ndarray:
+    with Image.open(source, formats=FORMATS) as image:
+        if image.width * image.height > MAX_MEGAPIXELS * 1e6:
+            found = f"{image.width} x {image.height} pixels"
+            raise Unusable(f"too large: {found}; expected at most {MAX_MEGAPIXELS:g} megapixels: scale it down")
+        if min(image.size) < MIN_SIDE:
+            found = f"{image.width} x {image.height} pixels"
+            raise Unusable(f"too small: {found}; expected {MIN_SIDE} or more on each side")
+        image.load()
+        return square(as_rgb(upright(image)), pixels)

@@ -5,16 +5,21 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from ruamel.yaml import YAML
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from pawprint.atomic import write_text
 from pawprint.data.decode import read_picture
-from pawprint.data.sources.folder import FolderSummary, check_folder, picture_folder
-from pawprint.data.split import PARTS, assign_splits
-from pawprint.errors import DataError
+from pawprint.data.faults import Fault, by_name, how_to_go_on, report
+from pawprint.data.index import PARTS
+from pawprint.data.screen import screen
+from pawprint.data.sources.folder import FolderSummary, picture_place, read_layout
+from pawprint.data.sources.tree import open_tree
 from pawprint.params import read_study
-from pawprint.progress import progress
+
+ADVICE = how_to_go_on("`pawprint init-data` again (nothing was written)", "data.on_bad")
 
 
 class _SpelledNull(RoundTripRepresenter):
@@ -27,44 +32,37 @@ _SpelledNull.add_representer(
 
 
 def init_data(folder: Path, params_path: Path) -> str:
-    """Check `folder` (layout, every picture, the split) and set data.source and data.path in `params_path`.
+    """Check `folder` (or .zip: layout, every picture, the split) and set data.source and data.path in `params_path`.
 
-    Returns what was found, for the terminal. Raises DataError or SettingsError, and then writes nothing.
+    What cannot be used is told in one error, or, where data.on_bad is drop, in what is returned for the terminal.
+    Raises DataError or SettingsError, and then writes nothing.
     """
     absolute = folder.expanduser().resolve()  # `dvc exp run --temp` runs in a copy of the repository
     present = read_study(params_path)[0].data
     settings = dataclasses.replace(present, source="folder", path=str(absolute))
-    summary = check_folder(picture_folder(settings))
-    _refuse_broken(absolute, summary, settings.image_size)
-    parts = assign_splits(summary.index, settings)["split"].value_counts()
+    with open_tree(picture_place(settings)) as tree:
+        summary = read_layout(tree)
+
+        def decode(name: str) -> np.ndarray:
+            return read_picture(summary.tree.read(name), settings.image_size)
+
+        table, dropped = screen(summary.index, by_name(summary.faults), settings, decode, ADVICE, title="init-data")
     _write_settings(params_path, {"source": "folder", "path": str(absolute)})
-    counts = summary.n_per_class
+    return _findings(absolute, summary, table, dropped, params_path)
+
+
+def _findings(folder: Path, summary: FolderSummary, table: pd.DataFrame, dropped: list[Fault], params: Path) -> str:
+    counts, parts = table["label"].value_counts(), table["split"].value_counts()
     given = ", ".join(f"{part} {n}" for part, n in summary.n_per_split.items()) or "none given"
     used = ", ".join(f"{part} {parts[part]}" for part in PARTS)
-    return "\n".join([
-        f"{absolute}: {sum(counts.values())} pictures of {len(counts)} classes,"
-        f" {min(counts.values())} to {max(counts.values())} a class; all can be read",
+    lines = [
+        f"{folder}: {counts.sum()} pictures of {len(counts)} classes, {counts.min()} to {counts.max()} a class"
+        + ("; all can be read" if not dropped else " can be used"),
         f"split: {given}; used as {used}",
-        f"{params_path}: data.source and data.path are set",
+        f"{params}: data.source and data.path are set",
         "next: `dvc repro`; after changing pictures: `dvc repro --force fetch`, then `dvc repro`",
-    ])  # fmt: skip
-
-
-def _refuse_broken(folder: Path, summary: FolderSummary, pixels: int) -> None:
-    names = summary.index["image_name"]
-    broken = []
-    with progress("init-data", len(names)) as reporter:
-        for name in names:
-            try:
-                read_picture(folder / name, pixels)
-            except ValueError as error:
-                broken.append(f"{name}: {error}")
-            reporter.advance()
-    if broken:
-        raise DataError(
-            f"{folder}: {len(broken)} of {len(names)} pictures cannot be read:\n  " + "\n  ".join(broken) + "\n"
-            "mend them or take them out, then try again; nothing was written"
-        )
+    ]
+    return "\n".join([report(dropped, "data.on_bad is drop: these will be left out"), *lines] if dropped else lines)
 
 
 def _write_settings(path: Path, data: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ A prepared folder holds, for each part of train, val and test,
     {part}_images.npy    (N, H, W, C) uint8
     {part}_labels.npy    (N,) int64, index into class_names
     split.csv            image_name, label, split: train's rows in the arrays' order, then val's, then test's
+    dropped.csv          image_name, reason: what `data.on_bad: drop` left out
     data.json            class_names, image_shape, mean and std of train, hashes, counts
 
 It depends on the fetched pictures and the settings alone: the same bytes on every run.
@@ -12,6 +13,7 @@ It depends on the fetched pictures and the settings alone: the same bytes on eve
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,45 +23,42 @@ from PIL import Image
 
 from pawprint.atomic import whole_folder
 from pawprint.data.decode import read_picture, square
+from pawprint.data.faults import Fault, counted, how_to_go_on, read_faults, write_faults
 from pawprint.data.index import PARTS, read_table, write_table
-from pawprint.data.split import assign_splits, split_hash
+from pawprint.data.screen import screen
+from pawprint.data.split import split_hash
 from pawprint.errors import DataError
-from pawprint.progress import progress
 from pawprint.types import DataSettings
 
 CHUNK = 256  # pictures looked at together
+ADVICE = how_to_go_on("`dvc repro --force fetch` and `dvc repro`", "data.on_bad")
 
 
-def pack(folder: Path, out: Path, settings: DataSettings) -> None:
+def pack(folder: Path, out: Path, settings: DataSettings, advice: str = ADVICE) -> None:
     """Prepare the fetched `folder` as `out`, completely or not at all.
 
-    Raises DataError naming every picture that cannot be read, each with its reason.
+    As `settings.on_bad` says, what cannot be used is left out, with a line on stderr, or raises one DataError
+    that lists it all and ends with `advice`.
     """
     index = read_table(folder / "index.csv")
-    table = assign_splits(index, settings)
-    part_tables = [table[table["split"] == part] for part in PARTS]
-    table = pd.concat(part_tables, ignore_index=True)
-    class_names = sorted(table["label"].unique())
     read, n_channels = _reader(folder, index, settings.image_size)
+    shape = (len(index), settings.image_size, settings.image_size, n_channels)
+    row_of = {name: row for row, name in enumerate(index["image_name"])}
     with whole_folder(out) as unfinished:
-        for part, rows in zip(PARTS, part_tables, strict=True):
-            labels = np.array([class_names.index(label) for label in rows["label"]], dtype=np.int64)
-            np.save(unfinished / f"{part}_labels.npy", labels)
-        _write_images(unfinished, table, read, (settings.image_size, settings.image_size, n_channels))
-        write_table(table, unfinished / "split.csv")
-        mean, std = pixel_statistics(np.load(unfinished / "train_images.npy", mmap_mode="r"))
-        description = {
-            "source": settings.source,
-            "class_names": class_names,
-            "image_shape": [n_channels, settings.image_size, settings.image_size],  # C, H, W
-            "mean": mean,
-            "std": std,
-            "split_hash": split_hash(table),
-            "content_hash": _content_hash(unfinished),
-            **{f"n_{part}": len(rows) for part, rows in zip(PARTS, part_tables, strict=True)},
-        }
-        text = json.dumps(description, indent=2, ensure_ascii=False)
-        (unfinished / "data.json").write_text(text + "\n", encoding="utf-8")
+        # Every picture, on disk, until it is known which can be used: only then the split can be drawn.
+        decoded = np.lib.format.open_memmap(unfinished / "decoded.npy", "w+", np.uint8, shape)
+
+        def decode(name: str) -> None:
+            decoded[row_of[name]] = read(name)
+
+        table, dropped = screen(index, read_faults(folder / "faults.csv"), settings, decode, advice)
+        for part in PARTS:
+            rows = [row_of[name] for name in table["image_name"][table["split"] == part]]
+            _copy_rows(decoded, rows, unfinished / f"{part}_images.npy")
+        (unfinished / "decoded.npy").unlink()
+        _describe(unfinished, table, dropped, settings)
+    if dropped:
+        print(f"left out {len(dropped)}: {counted(dropped)}; all are listed in {out / 'dropped.csv'}", file=sys.stderr)
 
 
 def pixel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
@@ -98,37 +97,38 @@ def _reader(folder: Path, index: pd.DataFrame, pixels: int) -> tuple[Callable[[s
     return read, images.shape[-1]
 
 
-def _write_images(
-    folder: Path, table: pd.DataFrame, read: Callable[[str], np.ndarray], shape: tuple[int, int, int]
-) -> None:
-    """Fill {part}_images.npy with pictures of `shape` (H, W, C), in the table's order.
-
-    One after the other: on two cores, two threads took 0.8 to 1.0 of the time for real photographs.
-    Raises DataError naming every picture that cannot be read.
-    """
-    broken = []
-    with progress("prepare", len(table)) as reporter:
-        for part, rows in table.groupby("split"):
-            path = folder / f"{part}_images.npy"
-            images = np.lib.format.open_memmap(path, "w+", np.uint8, (len(rows), *shape))
-            for row, name in enumerate(rows["image_name"]):
-                broken += _fault(images, row, name, read)
-                reporter.advance()
-            images.flush()
-    if broken:
-        raise DataError(
-            f"{len(broken)} of {len(table)} pictures cannot be read:\n  " + "\n  ".join(sorted(broken)) + "\n"
-            "mend them or take them out where they come from, then `dvc repro --force fetch` and `dvc repro`"
-        )
+def _copy_rows(images: np.ndarray, rows: list[int], path: Path) -> None:
+    """Write the pictures in these rows as an array of their own."""
+    copy = np.lib.format.open_memmap(path, "w+", np.uint8, (len(rows), *images.shape[1:]))
+    for start in range(0, len(rows), CHUNK):
+        copy[start : start + CHUNK] = images[rows[start : start + CHUNK]]
+    copy.flush()
 
 
-def _fault(images: np.ndarray, row: int, name: str, read: Callable[[str], np.ndarray]) -> list[str]:
-    """Put the picture into its row; why it could not be read, if it could not."""
-    try:
-        images[row] = read(name)
-    except ValueError as error:
-        return [f"{name}: {error}"]
-    return []
+def _describe(folder: Path, table: pd.DataFrame, dropped: list[Fault], settings: DataSettings) -> None:
+    """Write labels, split.csv, dropped.csv and data.json beside the images."""
+    part_tables = [table[table["split"] == part] for part in PARTS]
+    class_names = sorted(table["label"].unique())
+    for part, rows in zip(PARTS, part_tables, strict=True):
+        labels = np.array([class_names.index(label) for label in rows["label"]], dtype=np.int64)
+        np.save(folder / f"{part}_labels.npy", labels)
+    write_table(pd.concat(part_tables, ignore_index=True), folder / "split.csv")
+    write_faults(dropped, folder / "dropped.csv")
+    images = np.load(folder / "train_images.npy", mmap_mode="r")
+    mean, std = pixel_statistics(images)
+    description = {
+        "source": settings.source,
+        "class_names": class_names,
+        "image_shape": [images.shape[3], *images.shape[1:3]],  # C, H, W
+        "mean": mean,
+        "std": std,
+        "split_hash": split_hash(table),
+        "content_hash": _content_hash(folder),
+        **{f"n_{part}": len(rows) for part, rows in zip(PARTS, part_tables, strict=True)},
+        "n_dropped": len(dropped),  # lines of dropped.csv
+    }
+    text = json.dumps(description, indent=2, ensure_ascii=False)
+    (folder / "data.json").write_text(text + "\n", encoding="utf-8")
 
 
 def _content_hash(folder: Path) -> str:

@@ -1,6 +1,6 @@
 """Which picture serves for what: train, val or test; made once, by name, and known by its hash.
 
-The index of a data set is a table image_name, label, split. Its `split` says what the source gives:
+The index of a data set is a table image_name, label, split. Its `split` says what is given:
 
     train, val, test   that part
     trainval           train or val, to be drawn (the official lists of Oxford-IIIT Pet)
@@ -15,53 +15,117 @@ matter. scikit-learn's stratified split is not used because it may leave a small
 import hashlib
 import zlib
 from collections import Counter
-from pathlib import Path
+from collections.abc import Collection
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from pawprint.data.index import (
-    COLUMNS,
-    find_pictures,
-    listed,
-    read_table,
-    refuse_repeats,
-    split_file_path,
-    to_csv,
-)
+from pawprint.data.faults import Fault
+from pawprint.data.index import COLUMNS, PARTS, POOLS, listed, to_csv
+from pawprint.data.listing import match, read_listing, split_file_path
 from pawprint.errors import DataError, SettingsError
 from pawprint.types import DataSettings
 
-PARTS = ("train", "val", "test")
-POOLS = ("train", "trainval", "")
+
+class Draw(NamedTuple):
+    """What is to be drawn from what."""
+
+    pool: pd.Series  # mask of the rows that are drawn from
+    shares: dict[str, float]  # drawn part (of val and test) → its share of a class, 0 to 1
 
 
-def assign_splits(index: pd.DataFrame, settings: DataSettings) -> pd.DataFrame:
-    """The index with every split filled in as train, val or test, sorted by name.
+def given_splits(
+    index: pd.DataFrame, settings: DataSettings, told: Collection[str] = ()
+) -> tuple[pd.DataFrame, list[Fault]]:
+    """The index sorted by name, with the splits of `settings.split_file` where it is set, and the faults of that.
 
-    `settings.split_file` overrides the index's own splits. Raises DataError for names that stand twice,
-    a single class, splits that cannot be understood and classes too small.
+    Rows at fault, and pictures that no row names, are not in the table. Nothing is said of the names in `told`, whose
+    faults are known. Raises DataError for a file that cannot be read.
     """
     table = index[COLUMNS].sort_values("image_name", kind="stable", ignore_index=True)
-    refuse_repeats(table["image_name"], "the data set")
-    if table["label"].nunique() < 2:
-        raise DataError(f"the data set has {table['label'].nunique()} class; expected two or more")
-    if settings.split_file is not None:
-        table = _with_split_file(table, split_file_path(settings))
+    if settings.split_file is None:
+        return table, []
+    listing = read_listing(split_file_path(settings))
+    own = table.set_index("image_name")["label"]
+    matched = match(listing, [*own.index, *told])
+    given = matched.table[matched.table["image_name"].isin(own.index)]
+    differs = given["label"] != given["image_name"].map(own)
+    faults = [fault for fault in matched.faults if fault.image_name not in told]
+    faults += [
+        Fault(name, f"label differs: {label} in {listing.origin}, {own[name]} in the data set")
+        for name, label in zip(given["image_name"][differs], given["label"][differs], strict=True)
+    ]
+    return given[~differs].reset_index(drop=True), faults
+
+
+def limit_classes(table: pd.DataFrame, settings: DataSettings) -> pd.DataFrame:
+    """At most `settings.max_per_class` rows of each label in each split that is given; 0: all."""
+    if not settings.max_per_class:
+        return table
+    kept = [
+        rows.index[_shuffled(len(rows), settings.split_seed, str(label))[: settings.max_per_class]]
+        for (label, _), rows in table.groupby(["label", "split"], sort=True)
+    ]
+    return table.loc[sorted(row for rows in kept for row in rows)].reset_index(drop=True)
+
+
+def plan_draw(table: pd.DataFrame, settings: DataSettings) -> Draw:
+    """What the splits given leave to be drawn.
+
+    Raises DataError for splits that contradict, SettingsError for shares that leave nothing for training.
+    """
     pool = _pool(table)
-    drawn = [part for part in ("val", "test") if not (table["split"] == part).any()]
-    shares = {"val": settings.val_percent / 100, "test": settings.test_percent / 100}
-    if sum(shares[part] for part in drawn) >= 1:
+    wanted = {"val": settings.val_percent / 100, "test": settings.test_percent / 100}
+    shares = {part: share for part, share in wanted.items() if not (table["split"] == part).any()}
+    if sum(shares.values()) >= 1:
         raise SettingsError([
             f"data: val_percent {settings.val_percent:g} and test_percent {settings.test_percent:g} leave"
             " nothing for training; expected less than 100 together"
         ])  # fmt: skip
-    _refuse_small(table, pool, n_parts=1 + len(drawn))
-    table.loc[pool, "split"] = "train"
-    for label, rows in table[pool].groupby("label", sort=True):
+    return Draw(pool, shares)
+
+
+def small_classes(table: pd.DataFrame, labels: set[str], settings: DataSettings) -> dict[str, str]:
+    """Which of the labels have too few rows in the pool to be in each part that is drawn from it, and why.
+
+    A class of a single picture is too small even where all parts are given: it cannot be learned and tested.
+    """
+    draw = plan_draw(table, settings)
+    in_pool, in_all = table[draw.pool]["label"].value_counts(), table["label"].value_counts()
+    needed = 1 + len(draw.shares)
+    parts = " and ".join(", ".join(["train", *draw.shares]).rsplit(", ", 1))
+    small = {}
+    for label in sorted(labels):
+        if in_pool.get(label, 0) < needed:
+            found = f"{label} has {in_pool.get(label, 0)}; expected {needed} or more"
+            small[label] = f"too few pictures to be in {parts}: {found}"
+        elif in_all[label] < 2:
+            small[label] = f"too few pictures to learn from and to be tested on: {label} has 1; expected 2 or more"
+    return small
+
+
+def assign_splits(table: pd.DataFrame, settings: DataSettings) -> pd.DataFrame:
+    """The index with every split filled in as train, val or test, sorted by name.
+
+    Raises DataError for names that stand twice, a single class, splits that cannot be understood and
+    classes too small; SettingsError as `plan_draw`.
+    """
+    table = table[COLUMNS].sort_values("image_name", kind="stable", ignore_index=True)
+    repeated = sorted(set(table["image_name"][table["image_name"].duplicated()]))
+    if repeated:
+        raise DataError(f"the data set: {len(repeated)} names stand more than once: {listed(repeated)}")
+    if table["label"].nunique() < 2:
+        raise DataError(f"the data set has {table['label'].nunique()} class; expected two or more")
+    small = small_classes(table, set(table["label"]), settings)
+    if small:
+        raise DataError(f"{'; '.join(small.values())}: add pictures or leave the class out")
+    draw = plan_draw(table, settings)
+    table.loc[draw.pool, "split"] = "train"
+    for label, rows in table[draw.pool].groupby("label", sort=True):
         order = _shuffled(len(rows), settings.split_seed, str(label))
-        counts = _part_counts(len(rows), [shares[part] for part in drawn])
-        for part, chosen in zip(drawn, np.split(order, np.cumsum(counts)), strict=False):
+        counts = _part_counts(len(rows), list(draw.shares.values()))
+        for part, chosen in zip(draw.shares, np.split(order, np.cumsum(counts)), strict=False):
             table.loc[rows.index[chosen], "split"] = part
     return table
 
@@ -69,22 +133,6 @@ def assign_splits(index: pd.DataFrame, settings: DataSettings) -> pd.DataFrame:
 def split_hash(table: pd.DataFrame) -> str:
     """sha256 of the split as CSV text, sorted by name."""
     return hashlib.sha256(to_csv(table.sort_values("image_name", kind="stable")).encode()).hexdigest()
-
-
-def _with_split_file(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    given = read_table(path)
-    given = find_pictures(given, table["image_name"], path, "the data set").set_index("image_name")
-    absent = [name for name in table["image_name"] if name not in given.index]
-    if absent:
-        raise DataError(
-            f"{path}: {len(absent)} pictures of the data set are not listed: {listed(absent)}; expected a line for each"
-        )
-    given = given.loc[table["image_name"]].reset_index()
-    other = given[given["label"] != table["label"]]
-    if len(other):
-        lines = [f"{name} ({label})" for name, label in zip(other["image_name"], other["label"], strict=True)]
-        raise DataError(f"{path}: {len(other)} labels differ from the data set's: {listed(lines)}")
-    return given
 
 
 def _pool(table: pd.DataFrame) -> pd.Series:
@@ -103,20 +151,6 @@ def _pool(table: pd.DataFrame) -> pd.Series:
             " missing), or trainval and test, or all empty"
         )
     return table["split"] == pools[0]
-
-
-def _refuse_small(table: pd.DataFrame, pool: pd.Series, n_parts: int) -> None:
-    """DataError naming the classes that cannot be in each of `n_parts` parts drawn from the pool."""
-    counts = table[pool]["label"].value_counts()
-    small = {str(label): int(counts.get(label, 0)) for label in sorted(table["label"].unique())}
-    small = {label: count for label, count in small.items() if count < n_parts}
-    if small:
-        found = listed([f"{label} ({count})" for label, count in small.items()])
-        parts = {1: "train", 2: "train and one more part", 3: "train, val and test"}[n_parts]
-        raise DataError(
-            f"too few pictures to be in {parts}, for which {n_parts} or more are needed: {found};"
-            " add pictures or leave the class out"
-        )
 
 
 def _shuffled(n: int, seed: int, label: str) -> np.ndarray:

@@ -1,12 +1,13 @@
-"""Final scores: a bar each variant, a point with its interval each seed."""
+"""Final scores: each seed with its interval, and their mean."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pawprint.figures.style import PANEL_INCHES, color, dress
 
@@ -24,7 +25,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Bar:
-    """One variant: the mean (NaN: no bar), and its trainings."""
+    """One run: the mean (NaN: no bar), and its trainings."""
 
     label: str
     mean: float
@@ -38,15 +39,38 @@ def bars_figure(bars: Sequence[Bar], title: str, x_label: str) -> Figure:
     axes = figure.subplots()
     for index, bar in enumerate(bars):
         axes.barh(index, bar.mean, height=0.72, facecolor=(color(index), 0.35), edgecolor=color(index))
-        offsets = [0.44 * (place + 0.5) / len(bar.scores) - 0.22 for place in range(len(bar.scores))]
-        for offset, score in zip(offsets, bar.scores, strict=True):
-            error = [[score.value - score.low], [score.high - score.value]]
-            axes.errorbar(score.value, index + offset, xerr=error, fmt="o", color="black", markersize=3.5,
-                          markeredgecolor="white", elinewidth=1.1, capsize=2)  # fmt: skip
+        _draw_seeds(axes, index, bar.scores, "black", 0.44)
     axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
     axes.invert_yaxis()
     axes.set_xlim(left=0)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}"))
+    _percent(axes)
     dress(axes, x_label, "", title)
     axes.grid(False, axis="y")
     return figure
+
+
+def draw_scores(axes: Axes, bars: Sequence[Bar]) -> None:
+    """Final scores in a small panel: the runs' labels above their seeds, a vertical stroke for the mean."""
+    for index, bar in enumerate(bars):
+        axes.axhline(index - 0.56, color="0.9", linewidth=0.8, zorder=0)
+        axes.text(0.01, index - 0.36, bar.label, transform=axes.get_yaxis_transform(), fontsize=8.5, va="center")
+        axes.vlines(bar.mean, index - 0.18, index + 0.34, color=color(index), linewidth=3)
+        _draw_seeds(axes, index + 0.08, bar.scores, color(index), 0.4)
+    axes.set_ylim(len(bars) - 0.5, -0.6)
+    axes.set_yticks([])
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+    _percent(axes)
+    dress(axes, "accuracy (%)", "", "Test accuracy, 95 % intervals")
+
+
+def _draw_seeds(axes: Axes, row: float, scores: Sequence[Score], seed_color: str, spread: float) -> None:
+    """A point with its interval for each seed, `spread` rows from the first to beyond the last."""
+    for place, score in enumerate(scores):
+        y = row + spread * ((place + 0.5) / len(scores) - 0.5)
+        error = [[score.value - score.low], [score.high - score.value]]
+        axes.errorbar(score.value, y, xerr=error, fmt="o", color=seed_color, markersize=3.5,
+                      markeredgecolor="white", elinewidth=1.1, capsize=2)  # fmt: skip
+
+
+def _percent(axes: Axes) -> None:
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}"))

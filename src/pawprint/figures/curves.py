@@ -1,4 +1,4 @@
-"""Lines over steps or epochs: a thin line each seed, a bold one for their mean."""
+"""Lines over steps or examples: a faint line each seed, a bold one for their mean."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 
-from pawprint.figures.style import PANEL_INCHES, color, dress, line_style
-
-LEGEND_ROWS = 20
-LEGEND_COLUMN_INCHES = 1.9
+from pawprint.figures.style import color, dress, line_style
+from pawprint.types import short_number
 
 
 @dataclass(frozen=True)
@@ -45,26 +42,20 @@ class Panel:
     top: float | None = None  # end of the y axis, where a diverging run would squash all others; None: free
 
 
-def curves_figure(panels: Sequence[Panel], x_label: str) -> Figure:
-    """The panels side by side over the same x axis, with one legend to the right of them."""
-    labels = [curve.label for curve in panels[0].curves]
-    legend_columns = -(-len(labels) // LEGEND_ROWS)
-    width = PANEL_INCHES[0] * len(panels) * (0.85 if len(panels) > 1 else 1)
-    figure = Figure(figsize=(width + LEGEND_COLUMN_INCHES * legend_columns, PANEL_INCHES[1]), layout="constrained")
-    all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axes, panel in zip(all_axes, panels, strict=True):
-        _draw(axes, panel)
-        dress(axes, x_label, panel.y_label, panel.title)
-    handles, names = all_axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, title="mean over seeds\n(thin: each seed)", loc="outside right upper",
-                  alignment="left", frameon=False, ncols=legend_columns, handlelength=3.5)  # fmt: skip
-    return figure
+class ShortLog(LogFormatter):
+    """Labels of a logarithmic axis as short as the variants' names have them, `1e-3`; near 1 plain, `0.5`."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        if not super().__call__(x, pos):
+            return ""
+        return f"{x:.2g}" if 0.1 <= x < 100 else short_number(float(f"{x:.2g}"))
 
 
-def _draw(axes: Axes, panel: Panel) -> None:
+def draw_curves(axes: Axes, panel: Panel, x_label: str) -> None:
+    """The panel's curves, each in the color and dashes of its place."""
     for index, curve in enumerate(panel.curves):
         for line in curve.seeds:
-            axes.plot(line.x, line.y, color=color(index), linewidth=0.7, alpha=0.4)
+            axes.plot(line.x, line.y, color=color(index), linewidth=0.7, alpha=0.3)
         axes.plot(
             curve.mean.x,
             curve.mean.y,
@@ -73,10 +64,13 @@ def _draw(axes: Axes, panel: Panel) -> None:
             linewidth=2.0,
             label=curve.label,
         )
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     if panel.top is not None:
         axes.set_ylim(0, panel.top)
     if panel.log_y:
         axes.set_yscale("log", nonpositive="mask")
+        axes.yaxis.set_major_formatter(ShortLog(labelOnlyBase=False))
+        axes.yaxis.set_minor_formatter(ShortLog(labelOnlyBase=False))
     elif panel.as_percent:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}"))
+    dress(axes, x_label, panel.y_label, panel.title)

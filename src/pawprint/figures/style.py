@@ -1,8 +1,8 @@
 """How every figure looks: one palette, one set of dashes, one way to save.
 
-Colours are Okabe and Ito's (2008), told apart by colour-blind readers; its yellow is left out, being too
-pale for a line on white. Each colour comes with a dash pattern of its own, so that a black-and-white print
-still tells the variants apart. `.dvc/plots/*.json` use the same colours
+The first seven colors are Okabe and Ito's (2008), told apart by color-blind readers; their yellow is left out, being
+too pale for a line on white. The next seven are of Paul Tol's muted scheme (2021). Each color comes with a dash pattern
+of its own, so that a black-and-white print still tells the variants apart. `.dvc/plots/*.json` use the same colors
 (a test holds that), and dashes for revisions.
 """
 
@@ -11,7 +11,10 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-COLORS = ("#000000", "#E69F00", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
+COLORS = (
+    *("#000000", "#E69F00", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"),
+    *("#999933", "#332288", "#882255", "#44AA99", "#CC6677", "#117733", "#888888"),
+)
 DASHES: tuple[tuple[float, ...], ...] = (
     (),
     (6, 2),
@@ -21,21 +24,18 @@ DASHES: tuple[tuple[float, ...], ...] = (
     (7, 2, 2, 2, 2, 2),
     (1, 1),
 )
-DPI = 150
+DPI = 110
 PANEL_INCHES = (6.4, 4.2)  # width, height of one panel without its legend
 
 
 def color(index: int) -> str:
-    """The colour of the `index`-th variant; it repeats after seven."""
+    """The color of the `index`-th variant; it repeats after fourteen."""
     return COLORS[index % len(COLORS)]
 
 
 def line_style(index: int) -> tuple[float, tuple[float, ...]] | str:
-    """The `index`-th variant's dashes, as matplotlib takes them, lengths in line widths.
-
-    The second round of colours meets other dashes than the first, so 49 pairs are distinct.
-    """
-    dashes = DASHES[(index + index // len(COLORS)) % len(DASHES)]
+    """The `index`-th variant's dashes, as matplotlib takes them, lengths in line widths; another in each round."""
+    dashes = DASHES[(index + index // len(DASHES)) % len(DASHES)]
     return (0, dashes) if dashes else "-"
 
 

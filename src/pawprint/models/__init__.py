@@ -1,11 +1,14 @@
 """Models by name: factories of (spec, number of classes, picture shape (C, H, W))."""
 
-import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
+from pawprint.errors import PawprintError
 from pawprint.models import mlp
 from pawprint.types import Data, RunSpec
 
@@ -20,14 +23,33 @@ MODELS: dict[str, Callable[[RunSpec, int, tuple[int, int, int]], nn.Module]] = {
     "resnet18": _resnet18,
     "mlp": mlp.build,
 }
+HEADS = {"resnet18": "fc."}  # what pretrained weights do not fill: the layer that knows the source task's classes
 
 
 def build_model(spec: RunSpec, data: Data) -> nn.Module:
-    """The model at its starting point, drawn from torch's generator, with one output a class."""
+    """The architecture, its weights drawn from torch's generator, with one output a class."""
     model = MODELS[spec.model](spec, len(data.class_names), data.image_shape)
     return model.to(memory_format=torch.channels_last)  # 1.3-1.9 times as fast for convolutions on a CPU
 
 
-def build_untrained(spec: RunSpec, data: Data) -> nn.Module:
-    """The same architecture for weights that are loaded next: nothing is downloaded."""
-    return build_model(dataclasses.replace(spec, pretrained=False), data)
+def starting_model(spec: RunSpec, data: Data, start: Path | None) -> nn.Module:
+    """The model as a training begins with it; `start` is the file of weights for a pretrained one.
+
+    All but the head is pretrained, the head is drawn from torch's generator. Raises PawprintError where there is no
+    such file, or it does not fit.
+    """
+    model = build_model(spec, data)
+    if not spec.pretrained:
+        return model
+    if start is None or not start.is_file():
+        raise PawprintError(f"{spec.variant}: pretrained: true needs {start}, which is not there; run: dvc repro start")
+    head = HEADS[spec.model]
+    own = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(head)}
+    try:
+        given = {name: tensor for name, tensor in load_file(start).items() if not name.startswith(head)}
+        model.load_state_dict(given | own)
+    except (RuntimeError, SafetensorError) as error:
+        raise PawprintError(
+            f"{start}: these weights do not fit {spec.model} for pictures of {data.image_shape[0]} channels: {error}"
+        ) from None
+    return model

@@ -5,14 +5,11 @@ import math
 
 from torch import nn
 
-from pawprint.errors import SettingsError
 from pawprint.types import RunSpec
 
 
 def build(spec: RunSpec, n_classes: int, image_shape: tuple[int, int, int]) -> nn.Module:
     """(B, C, H, W) → logits (B, n_classes), with `spec.mlp_widths` hidden units."""
-    if spec.pretrained:
-        raise SettingsError([f"{spec.variant}: pretrained: true has weights for resnet18 only, found model: mlp"])
     widths = [math.prod(image_shape), *spec.mlp_widths]
     layers: list[nn.Module] = [nn.Flatten()]
     for n_in, n_out in itertools.pairwise(widths):

@@ -1,24 +1,20 @@
 """ResNet-18 (He et al., arXiv 1512.03385), torchvision's."""
 
+from pathlib import Path
 from urllib.error import URLError
 
 import torch
 from torch import nn
-from torchvision.models import ResNet, ResNet18_Weights, resnet18
+from torchvision.models import ResNet18_Weights, resnet18
 
 from pawprint.errors import PawprintError
+from pawprint.network import why_unreachable
 from pawprint.types import RunSpec
 
 
 def build(spec: RunSpec, n_classes: int, image_shape: tuple[int, int, int]) -> nn.Module:
-    """(B, C, H, W) → logits (B, n_classes). `spec.pretrained`: ImageNet weights and a new head."""
+    """(B, C, H, W) → logits (B, n_classes)."""
     channels = image_shape[0]
-    if spec.pretrained:
-        if channels != 3:
-            raise PawprintError(f"pretrained: ImageNet weights take pictures of 3 channels, found {channels}")
-        model = _imagenet()
-        model.fc = nn.Linear(model.fc.in_features, n_classes)
-        return model
     model = resnet18(weights=None, num_classes=n_classes)
     if channels != 3:
         model.conv1 = nn.Conv2d(channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
@@ -26,13 +22,21 @@ def build(spec: RunSpec, n_classes: int, image_shape: tuple[int, int, int]) -> n
     return model
 
 
-def _imagenet() -> ResNet:
+def imagenet_weights() -> dict[str, torch.Tensor]:
+    """The state dict of torchvision's ResNet-18, trained on ImageNet-1k; downloaded once, then torch's own copy.
+
+    Raises PawprintError, within seconds, where it cannot be had.
+    """
     weights = ResNet18_Weights.IMAGENET1K_V1
-    try:
-        return resnet18(weights=weights)
-    except (URLError, OSError) as error:
-        raise PawprintError(
-            f"pretrained: true needs ImageNet's weights from {weights.url}, which cannot be had ({error}). "
-            "Connect once (torchvision keeps them), or put the file into "
-            f"{torch.hub.get_dir()}/checkpoints, or set pretrained: false"
-        ) from None
+    kept = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+    reason = None if kept.is_file() else why_unreachable(weights.url)
+    if reason is None:
+        try:
+            return dict(weights.get_state_dict(progress=False, check_hash=True))
+        except (URLError, OSError, RuntimeError) as error:  # RuntimeError: the hash is not the file's
+            reason = str(error)
+    raise PawprintError(
+        f"pretrained_source: imagenet: the weights at {weights.url} cannot be had ({reason}). Connect once"
+        f" (torchvision keeps them), or put the file into {kept.parent}; or set pretrained_source: drawn_animals,"
+        " a source task that needs no network"
+    )

@@ -1,4 +1,4 @@
-"""Objectives by name: what a training descends, (model, batch) → LossTerms."""
+"""Objectives by name: factories of (spec, data) for what a training descends, (model, batch) → LossTerms."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,12 @@ from torch import nn
 
 from pawprint.data.batches import Batch
 from pawprint.objectives.supervised import supervised
-from pawprint.types import LossTerms
+from pawprint.types import Data, LossTerms, RunSpec
 
-OBJECTIVES: dict[str, Callable[[nn.Module, Batch], LossTerms]] = {"supervised": supervised}
+Objective = Callable[[nn.Module, Batch], LossTerms]
+OBJECTIVES: dict[str, Callable[[RunSpec, Data], Objective]] = {"supervised": supervised}
+
+
+def build_objective(spec: RunSpec, data: Data) -> Objective:
+    """The objective that the settings name."""
+    return OBJECTIVES[spec.objective](spec, data)

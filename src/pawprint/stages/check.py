@@ -14,7 +14,7 @@ from pawprint.checks import CheckSubject
 from pawprint.data.batches import TrainBatches
 from pawprint.data.prepared import load
 from pawprint.errors import CheckFailed, SettingsError
-from pawprint.models import build_model
+from pawprint.models import starting_model
 from pawprint.params import read_resolved, read_study
 from pawprint.seeding import seed_run
 from pawprint.stages.entry import run_stage
@@ -72,7 +72,7 @@ def _distinct(specs: list[RunSpec]) -> dict[str, RunSpec]:
 
 def _subject(spec: RunSpec, data: Data) -> CheckSubject:
     seed_run(spec.seed, spec.threads)
-    model = build_model(spec, data)
+    model = starting_model(spec, data, paths.start(spec.variant))
     batch = next(TrainBatches(data, spec).epoch(1))
     return CheckSubject(spec, data, model, build_optimizer(spec, model), batch)
 

@@ -1,13 +1,16 @@
-"""Stage `compare`: every run of the study in one table, and one chart for each question.
+"""Stage `compare`: every run of the study in one table, and one figure for each question.
 
-Reads what `resolve`, `train` and `test` left for each variant; writes the table, and for each chart a long
-CSV (columns variant, run, seed, then values) that `dvc plots` draws, and the same as a PNG. All of it is
-small and tracked by git, so that the charts are there on a fresh clone without a pull.
+Reads what `resolve`, `train`, `test` and `probe` left for each variant; writes the table, a long CSV for each chart
+(columns variant, run, seed, pretrained_on, then values) that `dvc plots` draws, and for each of `questions:` in
+params.yaml a PNG over examples seen; a second one over optimizer steps where the runs' batch sizes differ, as only
+then it looks another way. Without questions all variants together are one, `all`. Everything is small and tracked
+by git, so that the charts are there on a fresh clone without a pull.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +18,26 @@ import numpy as np
 import pandas as pd
 
 from pawprint import atomic, paths
-from pawprint.comparison import as_json, coinciding, compare, label
+from pawprint.comparison import TRAINING, Answers, RunComparison, as_json, compare
 from pawprint.errors import DataError
 from pawprint.figures.bars import Bar, Score, bars_figure
-from pawprint.figures.curves import Curve, Line, Panel, curves_figure
+from pawprint.figures.curves import Curve, Line, Panel
+from pawprint.figures.question import question_figure
 from pawprint.figures.style import save
 from pawprint.params import read_resolved, read_study
 from pawprint.stages.entry import run_stage
 from pawprint.summary import print_summary
-from pawprint.types import RunSpec, StudySettings
+from pawprint.types import SCORES, RunSpec, StudySettings
 
 SMOOTHING_STEPS = 20  # span of the exponential moving average
 MAX_POINTS = 100  # a run has in a per-step chart: more are not seen, and the files stay small
 SIGNIFICANT_DIGITS = "%.6g"
-IDENTITY = ["variant", "run", "seed"]
-X_STEPS = ["step", "examples_seen"]
+IDENTITY = [*TRAINING, "pretrained_on"]
+X_LABELS = {"step": "optimizer steps", "examples_seen": "examples seen"}
+LOSSES = ["training_loss", "training_loss_smoothed"]
 GRADIENT_NORMS = ["gradient_norm_mean", "gradient_norm_total"]
-EXAMPLES_SEEN = "examples seen"
+VALIDATION = [f"val_{score}" for score in SCORES]
+INTERVAL = ["test_accuracy", "test_accuracy_low", "test_accuracy_high"]
 
 
 def main() -> None:
@@ -39,18 +45,25 @@ def main() -> None:
     study, _ = read_study(paths.PARAMS)
     specs = _specs(study)
     table = _scores(specs)
-    rows = compare(table, coinciding(specs))
+    against = {variant: delta["against"] for variant, delta in study.variants.items() if delta.get("against")}
+    rows = compare(specs, table, _answers(specs, table), against)
     atomic.write_json(paths.COMPARISON, as_json(rows))
     steps, epochs = _curves(specs, "steps"), _curves(specs, "epochs")
-    steps["training_loss_smoothed"] = _smoothed(steps)
+    steps["training_loss_smoothed"] = _smoothed(steps, "training_loss")
     _write_tables(table, steps, epochs, _brightness(specs, study.probed))
-    _draw(table, steps, epochs)
+    _draw_overview(table, rows)
+    for question, variants in (study.questions or {"all": list(study.variants)}).items():
+        chosen = [row for variant in variants for row in rows if row.variant == variant]
+        batch_sizes = {spec.batch_size for spec in specs if spec.variant in variants}
+        _draw_question(question, "examples_seen", chosen, table, steps, epochs)
+        if len(batch_sizes) > 1:
+            _draw_question(f"{question}_by_step", "step", chosen, table, steps, epochs)
     print_summary(rows)
 
 
 def thinned(frame: pd.DataFrame) -> pd.DataFrame:
     """Of each training at most MAX_POINTS rows at even distances, the first and the last among them."""
-    return pd.concat([part.iloc[_evenly(len(part))] for _, part in frame.groupby(IDENTITY, sort=False)])
+    return pd.concat([part.iloc[_evenly(len(part))] for _, part in frame.groupby(TRAINING, sort=False)])
 
 
 def _specs(study: StudySettings) -> list[RunSpec]:
@@ -63,29 +76,52 @@ def _specs(study: StudySettings) -> list[RunSpec]:
 
 
 def _scores(specs: list[RunSpec]) -> pd.DataFrame:
-    """The table that `pawprint.comparison` works on, with the test accuracies' intervals."""
+    """A row for each training, as `pawprint.comparison` takes it, with the test accuracies' intervals."""
     rows = []
     for spec in specs:
         trained = _training_of(spec, paths.train_outputs(spec.variant).metrics, "train")
         tested = _training_of(spec, paths.test_metrics(spec.variant), "test", "runs")
         rows.append(
             {
-                "variant": spec.variant,
-                "run": spec.run,
-                "seed": spec.seed,
+                **_identity(spec),
                 "outcome": trained["outcome"],
-                "val_accuracy": trained["val_accuracy"],
-                "val_loss": trained["val_loss"],
-                "test_accuracy": tested["accuracy"],
-                "test_accuracy_low": tested["accuracy_low"],
-                "test_accuracy_high": tested["accuracy_high"],
-                "test_loss": tested["loss"],
+                **{f"val_{score}": trained[f"val_{score}"] for score in SCORES},
+                **{f"test_{score}": tested[score] for score in (*SCORES, "accuracy_low", "accuracy_high")},
                 "n_test": tested["n_test"],
             }
         )
     table = pd.DataFrame(rows)
-    texts = ["variant", "run", "outcome"]
-    return table.astype({column: float for column in table.columns if column not in [*texts, "seed", "n_test"]})
+    others = [*IDENTITY, "outcome", "n_test"]
+    return table.astype({column: float for column in table.columns if column not in others})
+
+
+def _identity(spec: RunSpec) -> dict[str, Any]:
+    return {name: getattr(spec, name) for name in IDENTITY}
+
+
+def _answers(specs: list[RunSpec], table: pd.DataFrame) -> Answers:
+    """Which test pictures each training got right; DataError where they are not those of the table."""
+    parts = []
+    for variant in dict.fromkeys(spec.variant for spec in specs):
+        path = paths.test_tables(variant) / "predictions.csv"
+        _require(path, f"dvc repro test@{variant}")
+        texts = dict.fromkeys(("variant", "run", "image_name", "actual", "predicted"), str)
+        parts.append(pd.read_csv(path, dtype=texts, keep_default_na=False))
+    predictions = pd.concat(parts)
+    predictions["correct"] = (predictions["actual"] == predictions["predicted"]).astype(float)
+    correct = predictions.pivot(index=TRAINING, columns="image_name", values="correct")
+    correct = correct.reindex(pd.MultiIndex.from_frame(table[TRAINING]))
+    # float32 probabilities may tie where training told two classes apart, so one picture may differ.
+    apart = correct.mean(axis=1, skipna=False).to_numpy() - table["test_accuracy"].to_numpy(dtype=float)
+    off = ~(np.abs(apart) < 1.5 / correct.shape[1])
+    if off.any():
+        variant = table["variant"][off].iloc[0]
+        raise DataError(
+            f"{paths.test_tables(variant)}/predictions.csv: its answers are not those of {paths.test_metrics(variant)},"
+            f" or not to the same pictures as other variants'; run: dvc repro --force test@{variant}"
+        )
+    classes = predictions.drop_duplicates("image_name")["actual"].value_counts()
+    return Answers(correct, tuple(int(n) for n in classes))
 
 
 def _training_of(spec: RunSpec, path: Path, stage: str, *within: str) -> dict[str, Any]:
@@ -110,16 +146,16 @@ def _curves(specs: list[RunSpec], kind: str) -> pd.DataFrame:
         path = paths.train_outputs(spec.variant).curves / f"{spec.key}-{kind}.csv"
         _require(path, f"dvc repro train@{spec.variant}")
         part = pd.read_csv(path)
-        for position, name in enumerate(IDENTITY):
-            part.insert(position, name, getattr(spec, name))
+        for position, (name, value) in enumerate(_identity(spec).items()):
+            part.insert(position, name, value)
         parts.append(part)
     return pd.concat(parts, ignore_index=True).replace([np.inf, -np.inf], np.nan)
 
 
-def _smoothed(steps: pd.DataFrame) -> pd.Series:
-    """Each training's loss, averaged over its past with exponentially fading weights; NaN stays NaN."""
-    losses = steps.groupby(IDENTITY, sort=False)["training_loss"]
-    return losses.transform(lambda loss: loss.ewm(span=SMOOTHING_STEPS).mean()).where(steps["training_loss"].notna())
+def _smoothed(steps: pd.DataFrame, column: str) -> pd.Series:
+    """Each training's values, averaged over its past with exponentially fading weights; NaN stays NaN."""
+    values = steps.groupby(TRAINING, sort=False)[column]
+    return values.transform(lambda training: training.ewm(span=SMOOTHING_STEPS).mean()).where(steps[column].notna())
 
 
 def _brightness(specs: list[RunSpec], probed: tuple[str, ...]) -> pd.DataFrame:
@@ -133,7 +169,7 @@ def _brightness(specs: list[RunSpec], probed: tuple[str, ...]) -> pd.DataFrame:
         findings = json.loads(path.read_text(encoding="utf-8")).get("brightness", {})
         numbers = findings.get(spec.key, {}).get("numbers", {})
         rows += [
-            [spec.variant, spec.run, spec.seed, float(name.removeprefix("accuracy_")), accuracy]
+            [*_identity(spec).values(), float(name.removeprefix("accuracy_")), accuracy]
             for name, accuracy in numbers.items()
             if name.startswith("accuracy_") and name != "accuracy_mean"
         ]
@@ -142,14 +178,13 @@ def _brightness(specs: list[RunSpec], probed: tuple[str, ...]) -> pd.DataFrame:
 
 def _write_tables(table: pd.DataFrame, steps: pd.DataFrame, epochs: pd.DataFrame, brightness: pd.DataFrame) -> None:
     few = thinned(steps)
-    losses = ["training_loss", "training_loss_smoothed"]
-    intervals = ["test_accuracy", "test_accuracy_low", "test_accuracy_high"]
+    x_steps = [*IDENTITY, *X_LABELS]
     charts = {
-        "learning_rate": few[[*IDENTITY, *X_STEPS, "learning_rate"]],
-        "training_loss": few[[*IDENTITY, *X_STEPS, *losses]],
-        "gradient_norm": few[[*IDENTITY, *X_STEPS, *GRADIENT_NORMS]],
-        "validation": epochs[[*IDENTITY, "epoch", "val_loss", "val_accuracy"]],
-        "test_accuracy": table[[*IDENTITY, *intervals, "n_test"]],
+        "learning_rate": few[[*x_steps, "learning_rate"]],
+        "training_loss": few[[*x_steps, *LOSSES]],
+        "gradient_norm": few[[*x_steps, *GRADIENT_NORMS]],
+        "validation": epochs[[*x_steps, "epoch", *VALIDATION]],
+        "test_accuracy": table[[*IDENTITY, *INTERVAL, "n_test"]],
         "brightness": brightness,
     }
     for name, chart in charts.items():
@@ -157,52 +192,47 @@ def _write_tables(table: pd.DataFrame, steps: pd.DataFrame, epochs: pd.DataFrame
         atomic.write_text(paths.COMPARISON_CHARTS / f"{name}.csv", text)
 
 
-def _draw(table: pd.DataFrame, steps: pd.DataFrame, epochs: pd.DataFrame) -> None:
-    seen, nats = "examples_seen", "cross-entropy (nats)"
-    averaged = f"averaged over about {SMOOTHING_STEPS} steps"
-    rate = Panel("Learning rate", "learning rate", _lines(steps, seen, "learning_rate"), log_y=True)
-    loss = Panel(
-        f"Training loss, {averaged}",
-        nats,
-        _lines(steps, seen, "training_loss_smoothed"),
-        top=_ceiling(steps, "training_loss_smoothed"),
+def _draw_overview(table: pd.DataFrame, rows: Sequence[RunComparison]) -> None:
+    title = "Test accuracy: mean, and each seed with its 95 % interval"
+    figure = bars_figure(_bars(table, rows), title, "accuracy (%)")
+    save(figure, paths.COMPARISON_CHARTS / "test_accuracy.png")
+
+
+def _draw_question(
+    name: str, x: str, rows: Sequence[RunComparison], table: pd.DataFrame, steps: pd.DataFrame, epochs: pd.DataFrame
+) -> None:
+    chosen = [(row.variant, row.run) for row in rows]
+    steps, epochs = (
+        frame[[pair in chosen for pair in zip(frame["variant"], frame["run"], strict=True)]]
+        for frame in (steps, epochs)
     )
-    norms = [
-        Panel(f"{title} (bold: {averaged})", "L2 norm", _lines(steps, seen, column, smooth=True), log_y=True)
-        for title, column in zip(["Mean gradient norm", "Total gradient norm"], GRADIENT_NORMS, strict=True)
+    loss = _lines(steps, rows, x, "training_loss", "training_loss_smoothed")
+    accuracy = _lines(epochs, rows, x, "val_accuracy", "val_accuracy")
+    panels = [
+        Panel("Learning rate", "learning rate", _lines(steps, rows, x, *["learning_rate"] * 2), log_y=True),
+        Panel("Training loss", "cross-entropy (nats)", loss, top=_ceiling(steps, "training_loss_smoothed")),
+        Panel("Validation accuracy", "accuracy (%)", accuracy, as_percent=True),
     ]
-    validation = [
-        Panel("Validation loss", nats, _lines(epochs, "epoch", "val_loss"), top=_ceiling(epochs, "val_loss")),
-        Panel("Validation accuracy", "accuracy (%)", _lines(epochs, "epoch", "val_accuracy"), as_percent=True),
-    ]
-    figures = {
-        "learning_rate": curves_figure([rate], EXAMPLES_SEEN),
-        "training_loss": curves_figure([loss], EXAMPLES_SEEN),
-        "gradient_norm": curves_figure(norms, EXAMPLES_SEEN),
-        "validation": curves_figure(validation, "epoch"),
-        "test_accuracy": bars_figure(
-            _bars(table), "Test accuracy: mean, and each seed with its 95 % interval", "accuracy (%)"
-        ),
-    }
-    for name, figure in figures.items():
-        save(figure, paths.COMPARISON_CHARTS / f"{name}.png")
+    for title, column in zip(["Mean gradient norm", "Total gradient norm"], GRADIENT_NORMS, strict=True):
+        curves = _lines(steps.assign(smoothed=_smoothed(steps, column)), rows, x, column, "smoothed")
+        panels.append(Panel(title, "L2 norm", curves, log_y=True))
+    title = name.replace("_", " ").capitalize()
+    key = f"faint: each seed; bold: mean over seeds, losses and norms averaged over about {SMOOTHING_STEPS} steps"
+    figure = question_figure(title, key, panels, X_LABELS[x], _bars(table, rows))
+    save(figure, paths.COMPARISON_CHARTS / f"{name}.png")
 
 
-def _lines(frame: pd.DataFrame, x: str, y: str, smooth: bool = False) -> list[Curve]:
-    """A curve for each run: its seeds, and their mean (`smooth`: averaged) as far as all have a value."""
+def _lines(frame: pd.DataFrame, rows: Sequence[RunComparison], x: str, raw: str, bold: str) -> list[Curve]:
+    """A curve for each run: its seeds' `raw` values, and the mean of `bold` as far as all seeds have one."""
     curves = []
-    for (variant, run), trainings in frame.groupby(["variant", "run"], sort=False):
-        mean = trainings.pivot(index=x, columns="seed", values=y).mean(axis=1, skipna=False)
-        if smooth:
-            mean = mean.ewm(span=SMOOTHING_STEPS).mean().where(mean.notna())
+    for row in rows:
+        trainings = frame[(frame["variant"] == row.variant) & (frame["run"] == row.run)]
+        mean = trainings.pivot(index=x, columns="seed", values=bold).mean(axis=1, skipna=False)
         seeds = [part for _, part in trainings.groupby("seed", sort=False)]
-        curves.append(
-            Curve(
-                label(str(variant), str(run)),
-                _line(mean.index.to_numpy(), mean.to_numpy()),
-                [_line(part[x].to_numpy(), part[y].to_numpy(dtype=float)) for part in seeds],
-            )
-        )
+        lines = [_line(part[x].to_numpy(), part[raw].to_numpy(dtype=float)) for part in seeds]
+        diverged = f" (diverged with {row.n_diverged} of {row.n_seeds} seeds)" if row.n_diverged else ""
+        entry = f"{row.label}: {row.description}{diverged}"
+        curves.append(Curve(entry, _line(mean.index.to_numpy(), mean.to_numpy()), lines))
     return curves
 
 
@@ -218,20 +248,18 @@ def _line(x: np.ndarray, y: np.ndarray) -> Line:
 
 def _ceiling(frame: pd.DataFrame, loss: str) -> float | None:
     """Where to cut a chart of losses: half above the largest initial one, if any run goes beyond that."""
-    ceiling = 1.5 * frame.groupby(IDENTITY)[loss].nth(0).to_numpy(dtype=float).max()
+    ceiling = 1.5 * frame.groupby(TRAINING)[loss].nth(0).to_numpy(dtype=float).max()
     return ceiling if frame[loss].max() > ceiling else None
 
 
-def _bars(table: pd.DataFrame) -> list[Bar]:
-    columns = ["test_accuracy", "test_accuracy_low", "test_accuracy_high"]
-    return [
-        Bar(
-            label(str(variant), str(run)),
-            trainings["test_accuracy"].to_numpy(dtype=float).mean(),
-            [Score(*map(float, values)) for values in trainings[columns].itertuples(index=False)],
-        )
-        for (variant, run), trainings in table.groupby(["variant", "run"], sort=False)
-    ]
+def _bars(table: pd.DataFrame, rows: Sequence[RunComparison]) -> list[Bar]:
+    bars = []
+    for row in rows:
+        trainings = table[(table["variant"] == row.variant) & (table["run"] == row.run)]
+        scores = [Score(*map(float, values)) for values in trainings[INTERVAL].itertuples(index=False)]
+        mean = trainings["test_accuracy"].to_numpy(dtype=float).mean()
+        bars.append(Bar(row.label, mean, scores))
+    return bars
 
 
 def _require(path: Path, command: str) -> None:

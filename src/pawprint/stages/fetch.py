@@ -2,6 +2,7 @@
 
 from pawprint import paths
 from pawprint.atomic import whole_folder
+from pawprint.data.faults import counted, read_faults
 from pawprint.data.index import read_table
 from pawprint.data.sources import SOURCES
 from pawprint.params import read_study
@@ -9,12 +10,13 @@ from pawprint.stages.entry import run_stage
 
 
 def main() -> None:
-    """Write data/fetch, completely or not at all."""
+    """Write data/fetch, completely or not at all; `prepare` decides what becomes of faults."""
     settings = read_study(paths.PARAMS)[0].data
     with whole_folder(paths.FETCHED) as unfinished:
         SOURCES[settings.source](settings, unfinished)
-    index = read_table(paths.FETCHED / "index.csv")
-    print(f"{settings.source}: {len(index)} pictures of {index['label'].nunique()} classes")
+    index, faults = read_table(paths.FETCHED / "index.csv"), read_faults(paths.FETCHED / "faults.csv")
+    noted = f"; {len(faults)} faults in {paths.FETCHED / 'faults.csv'}: {counted(faults)}" if faults else ""
+    print(f"{settings.source}: {len(index)} pictures of {index['label'].nunique()} classes{noted}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import Any
 from pawprint import atomic, extensions, paths, probes
 from pawprint.data.prepared import load
 from pawprint.figures.style import save
-from pawprint.models import build_untrained
+from pawprint.models import build_model
 from pawprint.params import read_resolved, read_study
 from pawprint.probes import ProbeSubject
 from pawprint.seeding import preserve_rng, seed_run
@@ -22,7 +22,7 @@ def main(variant: str) -> None:
     for spec in read_resolved(paths.resolved(variant)):
         seed_run(spec.seed, spec.threads)
         weights = paths.train_outputs(variant).models / spec.key / "weights.safetensors"
-        subject = ProbeSubject(spec, data, load_weights(weights, build_untrained(spec, data)))
+        subject = ProbeSubject(spec, data, load_weights(weights, build_model(spec, data)))
         for name, run in found.items():
             with preserve_rng():
                 finding = run(subject)

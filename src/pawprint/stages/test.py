@@ -17,13 +17,13 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from pawprint import atomic, paths
 from pawprint.data.prepared import load
 from pawprint.errors import PawprintError
-from pawprint.models import build_untrained
+from pawprint.models import build_model
 from pawprint.params import read_resolved
 from pawprint.seeding import seed_run
 from pawprint.stages.entry import run_stage
 from pawprint.training.checkpoint import load_weights
 from pawprint.training.evaluate import evaluate
-from pawprint.types import Data, Evaluation, RunSpec
+from pawprint.types import SCORES, Data, Evaluation, RunSpec
 
 LOSS_TOLERANCE = 1e-5  # relative: another processor rounds differently
 
@@ -35,7 +35,7 @@ def main(variant: str) -> None:
     for spec in read_resolved(paths.resolved(variant)):
         folder = paths.train_outputs(variant).models / spec.key
         seed_run(spec.seed, spec.threads)
-        model = load_weights(folder / "weights.safetensors", build_untrained(spec, data))
+        model = load_weights(folder / "weights.safetensors", build_model(spec, data))
         result = evaluate(model, data.test, data)
         _same_as_training(folder / "run.json", result)
         runs[spec.key] = _metrics(result, data)
@@ -45,7 +45,7 @@ def main(variant: str) -> None:
         table = pd.concat([part[name] for part in tables])
         text = table.to_csv(index=False, lineterminator="\n", float_format="%.6f")
         atomic.write_text(paths.test_tables(variant) / f"{name}.csv", text)
-    mean = {f"test_{name}": float(np.mean([run[name] for run in runs.values()])) for name in ("accuracy", "loss")}
+    mean = {f"test_{name}": float(np.mean([run[name] for run in runs.values()])) for name in SCORES}
     atomic.write_json(paths.test_metrics(variant), {**mean, "runs": runs})
 
 
@@ -68,10 +68,9 @@ def _metrics(result: Evaluation, data: Data) -> dict[str, Any]:
     n = len(data.test)
     interval = binomtest(round(result.accuracy * n), n).proportion_ci(0.95, method="wilson")
     return {
-        "accuracy": result.accuracy,
+        **result.scores,
         "accuracy_low": float(interval.low),  # Wilson, 95 %: the test set's sampling error alone
         "accuracy_high": float(interval.high),
-        "loss": result.loss,
         "n_test": n,
     }
 

@@ -69,7 +69,7 @@ class Trackers:
                 tracker.log_epoch(_finite(values), step)
 
     def finish(self, values: dict[str, float], step: int) -> None:
-        """Log the last values (test loss and accuracy) into the same run, and close it."""
+        """Log the last values (the scores on test) into the same run, and close it."""
         for name, tracker in list(self.trackers.items()):
             with self._guarded(name):
                 tracker.finish(_finite(values), step)

@@ -18,9 +18,9 @@ class TensorBoard:
             self.writer.add_scalar(name, value, step)
 
     def log_epoch(self, values: dict[str, float], step: int) -> None:
-        for name in ("val_loss", "val_accuracy"):
-            if name in values:
-                self.writer.add_scalar(name, values[name], step)
+        for name, value in values.items():
+            if name.startswith("val_"):
+                self.writer.add_scalar(name, value, step)
 
     def finish(self, values: dict[str, float], step: int) -> None:
         self.log_step(values, step)

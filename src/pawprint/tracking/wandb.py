@@ -42,8 +42,8 @@ class Wandb:
         self.run.log({name: value for name, value in values.items() if name != "step"}, step=step)
 
     def log_epoch(self, values: dict[str, float], step: int) -> None:
-        kept = ("epoch", "val_loss", "val_accuracy")
-        self.run.log({name: values[name] for name in kept if name in values}, step=step)
+        kept = {name: value for name, value in values.items() if name == "epoch" or name.startswith("val_")}
+        self.run.log(kept, step=step)
 
     def finish(self, values: dict[str, float], step: int) -> None:
         self.run.log(values, step=step)

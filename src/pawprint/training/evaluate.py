@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from sklearn.metrics import f1_score, recall_score
 from torch import nn
 
 from pawprint.data.batches import in_order, standardize
@@ -19,7 +20,9 @@ def evaluate(
     data: Data,
     alter: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> Evaluation:
-    """Accuracy and mean cross-entropy (nats) of `model`, in eval mode and put back as it was.
+    """The scores and probabilities of `model`, in eval mode and put back as it was.
+
+    Balanced accuracy and macro-F1 are means over the classes that the split holds.
 
     `alter` changes the pictures (B, C, H, W), in [0, 1], before they are standardized: what a probe does.
     """
@@ -33,8 +36,12 @@ def evaluate(
     model.train(was_training)
     log_probabilities = torch.cat(logits).double().log_softmax(dim=1)  # (N, K)
     labels = torch.from_numpy(np.array(split.labels))
+    predictions = log_probabilities.argmax(dim=1)
+    per_class = {"labels": np.unique(split.labels), "average": "macro", "zero_division": 0}
     return Evaluation(
         loss=-log_probabilities[torch.arange(len(labels)), labels].mean().item(),
-        accuracy=(log_probabilities.argmax(dim=1) == labels).double().mean().item(),
+        accuracy=(predictions == labels).double().mean().item(),
+        balanced_accuracy=float(recall_score(labels, predictions, **per_class)),
+        macro_f1=float(f1_score(labels, predictions, **per_class)),
         probabilities=log_probabilities.exp().float().numpy(),
     )

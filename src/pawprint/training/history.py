@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+from pawprint.types import SCORES
+
 STEP_COLUMNS = (
     "step",
     "epoch",
@@ -16,7 +18,7 @@ STEP_COLUMNS = (
     "gradient_norm_mean",
     "gradient_norm_total",
 )
-EPOCH_COLUMNS = ("epoch", "step", "examples_seen", "training_loss", "val_loss", "val_accuracy")
+EPOCH_COLUMNS = ("epoch", "step", "examples_seen", "training_loss", *(f"val_{name}" for name in SCORES))
 COUNTS = ("step", "epoch", "examples_seen")
 
 

@@ -4,15 +4,18 @@ import hashlib
 import json
 import platform
 from importlib.metadata import version
+from pathlib import Path
 
 from pawprint import paths
 from pawprint.params import spec_as_dict
 from pawprint.types import Data, RunSpec
 
 
-def run_id(spec: RunSpec, data: Data) -> str:
-    """16 hex digits; names the resumable state and the W&B run."""
+def run_id(spec: RunSpec, data: Data, start: Path | None = None) -> str:
+    """16 hex digits; names the resumable state and the W&B run. `start`: the file of pretrained weights."""
     content = [spec_as_dict(spec), data.content_hash, len(data.train), code_hash(), versions()]
+    if spec.pretrained and start is not None and start.is_file():
+        content.append(hashlib.sha256(start.read_bytes()).hexdigest())
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 

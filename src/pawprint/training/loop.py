@@ -11,12 +11,12 @@ from lightning.fabric import Fabric
 
 from pawprint.data.batches import Batch, TrainBatches
 from pawprint.diagnostics.gradient_norm import gradient_norm
-from pawprint.objectives import OBJECTIVES
+from pawprint.objectives import build_objective
 from pawprint.training import checkpoint
 from pawprint.training.evaluate import evaluate
 from pawprint.training.history import History
 from pawprint.training.schedules import Schedule
-from pawprint.types import Data, RunSpec, TrainState
+from pawprint.types import SCORES, Data, RunSpec, TrainState
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Best:
     """The weights that validation chose so far; epoch 0 is the untrained model, beaten by any finite loss."""
 
     epoch: int = 0
-    val: dict[str, float] = field(default_factory=lambda: {"loss": math.inf, "accuracy": 0.0})
+    val: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SCORES, math.inf))
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def is_beaten_by(self, val: dict[str, float], rule: str) -> bool:
@@ -33,10 +33,8 @@ class Best:
             return not self.weights
         if self.epoch == 0:
             return True
-        return {
-            "val_loss": val["loss"] < self.val["loss"],
-            "val_accuracy": val["accuracy"] > self.val["accuracy"],
-        }[rule]
+        name = rule.removeprefix("val_")
+        return val[name] < self.val[name] if name == "loss" else val[name] > self.val[name]
 
 
 @dataclass
@@ -75,7 +73,7 @@ Log = Callable[[dict[str, float], int], None]  # values by name, after this many
 def run(t: Training, log_step: Log, log_epoch: Log, save: Callable[[], None], save_every_seconds: float) -> None:
     """Train `t` from where its state is to the end of its epochs, or to the first loss that is not finite."""
     spec, state, per_epoch = t.spec, t.state, t.batches.steps_per_epoch
-    objective = OBJECTIVES[spec.objective]
+    objective = build_objective(spec, t.data)
     if not t.history.epochs:
         validate(t, epoch=0, log_epoch=log_epoch)
     saved_at = time.monotonic()
@@ -113,11 +111,10 @@ def run(t: Training, log_step: Log, log_epoch: Log, save: Callable[[], None], sa
 def validate(t: Training, epoch: int, log_epoch: Log) -> None:
     """Measure on val, and keep the weights if they are the best so far."""
     result = evaluate(t.state.model, t.data.val, t.data)
-    val = {"loss": result.loss, "accuracy": result.accuracy}
-    row = t.history.add_epoch(epoch=epoch, step=t.state.step, examples_seen=t.state.examples_seen,
-                              val_loss=result.loss, val_accuracy=result.accuracy)  # fmt: skip
-    if t.best.is_beaten_by(val, t.spec.select_on):
-        t.best = Best(epoch, val, checkpoint.snapshot(t.state.model))
+    scores = {f"val_{name}": value for name, value in result.scores.items()}
+    row = t.history.add_epoch(epoch=epoch, step=t.state.step, examples_seen=t.state.examples_seen, **scores)
+    if t.best.is_beaten_by(result.scores, t.spec.select_on):
+        t.best = Best(epoch, result.scores, checkpoint.snapshot(t.state.model))
     log_epoch(row, t.state.step)
 
 

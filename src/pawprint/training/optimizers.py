@@ -13,13 +13,13 @@ from pawprint.types import RunSpec
 
 def _adam(parameters: Iterable[torch.nn.Parameter], spec: RunSpec) -> Optimizer:
     return torch.optim.Adam(
-        parameters, spec.scaled_lr, spec.betas, spec.eps, spec.weight_decay, fused=True
+        parameters, spec.scaled_lr, spec.scaled_betas, spec.scaled_eps, spec.weight_decay, fused=True
     )  # fmt: skip
 
 
 def _adamw(parameters: Iterable[torch.nn.Parameter], spec: RunSpec) -> Optimizer:
     return torch.optim.AdamW(
-        parameters, spec.scaled_lr, spec.betas, spec.eps, spec.weight_decay, fused=True
+        parameters, spec.scaled_lr, spec.scaled_betas, spec.scaled_eps, spec.weight_decay, fused=True
     )  # fmt: skip
 
 

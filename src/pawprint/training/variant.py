@@ -1,6 +1,7 @@
 """A variant's trainings, one after the other in one process: resumed where they were left, written when done."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from lightning.fabric import Fabric
 from pawprint import atomic, paths
 from pawprint.data.batches import TrainBatches
 from pawprint.errors import SettingsError
-from pawprint.models import build_model
+from pawprint.models import starting_model
 from pawprint.params import spec_as_dict
 from pawprint.progress import progress
 from pawprint.seeding import seed_run
@@ -29,25 +30,30 @@ def train_variant(
     outputs: TrainOutputs,
     trackers: tuple[str, ...],
     save_every_seconds: float,
+    start: Path | None = None,
 ) -> list[RunRecord]:
-    """Train each spec and write weights, curves and metrics to `outputs`; the resumable states go last."""
+    """Train each spec and write weights, curves and metrics to `outputs`; the resumable states go last.
+
+    `start`: the file of weights that pretrained runs begin with.
+    """
     records = []
     for spec in specs:
-        trained = train_run(spec, data, trackers, save_every_seconds)
-        records.append(_write(trained, data, outputs))
-    atomic.write_json(outputs.metrics, {record.spec.key: _summary(record) for record in records})
+        training, record = train_run(spec, data, trackers, save_every_seconds, start)
+        write_training(training, record, outputs.models / spec.key, outputs.curves, f"{spec.key}-")
+        records.append(record)
+    atomic.write_json(outputs.metrics, {record.spec.key: summary(record) for record in records})
     for record in records:
-        paths.resumable_state(record.id).unlink(missing_ok=True)
+        forget_state(record)
     return records
 
 
 def train_run(
-    spec: RunSpec, data: Data, trackers: tuple[str, ...], save_every_seconds: float
+    spec: RunSpec, data: Data, trackers: tuple[str, ...], save_every_seconds: float, start: Path | None = None
 ) -> tuple[loop.Training, RunRecord]:
     """One training, from its saved state if there is one; test is evaluated once, at the very end."""
-    identity = run_id(spec, data)
+    identity = run_id(spec, data, start)
     state_file = paths.resumable_state(identity)
-    training = set_up(spec, data)
+    training = set_up(spec, data, start)
     saved = checkpoint.load_state(state_file)
     if saved is not None:
         training.load_state_dict(saved)
@@ -72,11 +78,11 @@ def train_run(
         loop.run(training, log_step, log_epoch, save, save_every_seconds)
         record = _record(training, identity)
         reporter.say(record.reading)
-    tracker.finish({"test_loss": record.test["loss"], "test_accuracy": record.test["accuracy"]}, training.state.step)
+    tracker.finish({f"test_{name}": score for name, score in record.test.items()}, training.state.step)
     return training, record
 
 
-def set_up(spec: RunSpec, data: Data) -> loop.Training:
+def set_up(spec: RunSpec, data: Data, start: Path | None = None) -> loop.Training:
     """Everything a training needs, at its starting point; SettingsError where settings and data do not fit."""
     if spec.accelerator == "cuda" and not torch.cuda.is_available():
         raise SettingsError([f"{spec.variant}: accelerator: cuda: torch finds none here; set accelerator: auto or cpu"])
@@ -85,7 +91,7 @@ def set_up(spec: RunSpec, data: Data) -> loop.Training:
     batches = TrainBatches(data, spec)
     if batches.steps_per_epoch == 0:
         raise SettingsError([f"{spec.variant}: the training set is empty"])
-    model = build_model(spec, data)
+    model = starting_model(spec, data, start)
     optimizer = build_optimizer(spec, model)
     model, optimizer = fabric.setup(model, optimizer)
     schedule = build_schedule(spec, optimizer.optimizer, spec.epochs * batches.steps_per_epoch)
@@ -119,39 +125,43 @@ def _record(training: loop.Training, identity: str) -> RunRecord:
         selection=f"best {spec.select_on} after an epoch",
         selected_epoch=best.epoch,
         val=best.val,
-        test={"loss": test.loss, "accuracy": test.accuracy},
+        test=test.scores,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         versions=versions(),
     )
 
 
-def _write(trained: tuple[loop.Training, RunRecord], data: Data, outputs: TrainOutputs) -> RunRecord:
-    training, record = trained
-    folder = outputs.models / record.spec.key
+def write_training(training: loop.Training, record: RunRecord, folder: Path, curves: Path, prefix: str = "") -> None:
+    """Weights and run.json into `folder`, the history as `prefix`steps.csv and `prefix`epochs.csv into `curves`."""
     checkpoint.save_weights(folder / "weights.safetensors", training.best.weights)
     content: dict[str, Any] = {
         **vars(record),
         "spec": spec_as_dict(record.spec),
-        "class_names": data.class_names,
+        "class_names": training.data.class_names,
     }
     atomic.write_json(folder / "run.json", content)
     for name, table in zip(("steps", "epochs"), training.history.tables(), strict=True):
         text = table.to_csv(index=False, lineterminator="\n")
-        atomic.write_text(outputs.curves / f"{record.spec.key}-{name}.csv", text)
-    return record
+        atomic.write_text(curves / f"{prefix}{name}.csv", text)
 
 
-def _summary(record: RunRecord) -> dict[str, Any]:
+def summary(record: RunRecord) -> dict[str, Any]:
+    """What a variant's metrics say of one training."""
     return {
         "outcome": record.outcome,
         "reading": record.reading,
         "steps": record.steps,
         "selected_epoch": record.selected_epoch,
-        "val_loss": record.val["loss"],
-        "val_accuracy": record.val["accuracy"],
-        "test_loss": record.test["loss"],
-        "test_accuracy": record.test["accuracy"],
+        **{f"val_{name}": score for name, score in record.val.items()},
+        **{f"test_{name}": score for name, score in record.test.items()},
     }
+
+
+def forget_state(record: RunRecord) -> None:
+    """Delete the state to resume from: what it led to is written. A killed save may have left a part of one."""
+    state = paths.resumable_state(record.id)
+    for file in (state, *state.parent.glob(f".{state.name}.*")):
+        file.unlink(missing_ok=True)
 
 
 def _epoch_line(row: dict[str, float], epochs: int) -> str:

@@ -9,11 +9,12 @@ raises DataError for what a person can mend. Files are copied, never linked: DVC
 from collections.abc import Callable
 from pathlib import Path
 
-from pawprint.data.sources import digits, folder, oxford_pet, procedural
+from pawprint.data.sources import digits, drawn_animals, folder, oxford_pet, procedural
 from pawprint.types import DataSettings
 
 SOURCES: dict[str, Callable[[DataSettings, Path], None]] = {
     "procedural": procedural.fetch,
+    "drawn_animals": drawn_animals.fetch,
     "oxford_pet": oxford_pet.fetch,
     "folder": folder.fetch,
     "digits": digits.fetch,

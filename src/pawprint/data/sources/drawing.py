@@ -1,16 +1,19 @@
-"""Line-and-fill drawings of cats and dogs, made of few shapes in normalised coordinates.
+"""Line-and-fill drawings of animals, made of few shapes in normalised coordinates.
 
-A pet is a head, two ears and a body. Every part has its own frame, whose unit is the head's radius and
-whose origin is the head's centre, x to the right and y downwards, as in image coordinates. A `Pen` carries
-such a frame onto the canvas (scale, tilt, mirror, place). A part is painted in two steps: the coat pattern
-goes onto a layer of its own, and the part's outline cuts the layer out, so no pattern has to know where
-the part ends. The canvas is `OVERSAMPLING` times as large as the picture and is averaged down at the end.
+A pet, which is any animal here, is a head, two ears and a body. Every part has its own frame, whose unit is
+the head's radius and whose origin is the head's centre, x to the right and y downwards, as in image
+coordinates. A `Pen` carries such a frame onto the canvas (scale, tilt, mirror, place). A part is painted in
+two steps: the coat pattern goes onto a layer of its own, and the part's outline cuts the layer out, so no
+pattern has to know where the part ends. The canvas is `OVERSAMPLING` times as large as the picture and is
+averaged down at the end.
 """
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -20,14 +23,19 @@ Species = Literal["cat", "dog"]
 Pattern = Literal[
     "solid", "ticked", "tabby", "spots", "rosettes", "points", "tent", "wrinkled", "patch", "blaze",
     "mask", "flecks", "hood", "sides", "spectacles", "tan_points", "urajiro", "brindle", "veil", "saddle",
+    "eye_patches", "bandit", "badger", "tear_lines", "mane", "back_stripes",
 ]  # fmt: skip
-Ears = Literal["pricked", "large", "bat", "small", "tufted", "rose", "button", "drooping", "trailing", "feathered"]
-Muzzle = Literal["cat", "flat", "square", "long", "pointed", "bearded"]
+Ears = Literal[
+    "pricked", "large", "bat", "small", "tufted", "rose", "button", "drooping", "trailing", "feathered",
+    "round", "dish", "low", "hare", "fan", "sideways", "horned", "antlered",
+]  # fmt: skip
+Muzzle = Literal["cat", "flat", "square", "long", "pointed", "bearded", "bear", "spoon", "snout", "broad", "trunk"]
 Head = Literal["round", "wedge", "long", "square", "broad"]
 Build = Literal["slim", "medium", "stout"]
 Pose = Literal["sitting", "standing", "lying"]
 Colour = tuple[int, int, int]
 Points = Sequence[tuple[float, float]] | np.ndarray
+Subject = Callable[[Image.Image, np.random.Generator], None]  # draws something of its own onto the canvas
 
 OVERSAMPLING = 4
 CONTOUR = 0.07  # width of inked outlines, in the part's unit
@@ -59,7 +67,7 @@ class Breed:
     """How the pets of one breed are drawn; colours are keys of `COLOURS`."""
 
     name: str
-    species: Species
+    species: Species  # whose eyes, nose and whiskers the face has
     coat: str
     marking: str
     trim: str  # muzzle, chest and paws
@@ -181,6 +189,7 @@ HEADS: dict[Head, Points] = {
     "square": [(0, -0.85), (0.78, -0.85), (0.9, -0.2), (0.86, 0.5), (0.75, 1.0), (0, 1.05)],
     "broad": [(0, -0.75), (0.75, -0.78), (1.15, -0.1), (1.22, 0.4), (0.75, 0.92), (0, 0.92)],
 }
+LEAF_EAR: Points = [(0.6, -0.7), (1.1, -0.9), (1.85, -0.5), (1.2, -0.25), (0.7, -0.25)]
 EARS: dict[Ears, Points] = {
     "pricked": [(0.2, -0.7), (0.72, -1.45), (0.95, -0.3)],
     "large": [(0.15, -0.7), (0.85, -1.8), (1.05, -0.2)],
@@ -192,8 +201,24 @@ EARS: dict[Ears, Points] = {
     "drooping": [(0.45, -0.75), (1.05, -0.7), (1.4, 0.1), (1.3, 0.8), (0.9, 0.75), (0.75, 0.0)],
     "trailing": [(0.45, -0.5), (1.0, -0.5), (1.35, 0.5), (1.45, 1.7), (0.95, 1.75), (0.7, 0.5)],
     "feathered": [(0.4, -0.7), (1.1, -0.6), (1.6, 0.3), (1.5, 1.25), (0.85, 1.2), (0.75, 0.1)],
+    "round": ellipse(0.74, -0.8, 0.38, 0.38, 10),
+    "dish": ellipse(1.0, -0.8, 0.66, 0.66, 10),
+    "low": ellipse(1.0, -0.25, 0.24, 0.26, 8),
+    "hare": [(0.12, -0.7), (0.16, -1.7), (0.42, -2.3), (0.72, -1.7), (0.62, -0.6)],
+    "fan": [(0.5, -0.9), (1.3, -1.25), (2.1, -0.6), (1.9, 0.6), (1.2, 1.0), (0.7, 0.4)],
+    "sideways": LEAF_EAR,
+    "horned": LEAF_EAR,
+    "antlered": LEAF_EAR,
 }
-UPRIGHT: frozenset[Ears] = frozenset({"pricked", "large", "bat", "small", "tufted"})
+UPRIGHT: frozenset[Ears] = frozenset({
+    "pricked", "large", "bat", "small", "tufted",
+    "round", "dish", "low", "hare", "fan", "sideways", "horned", "antlered",
+})  # fmt: skip
+# Right-hand lines that stand on the skull beside the ears.
+HORNS: dict[Ears, list[Points]] = {
+    "horned": [[(0.35, -0.7), (0.75, -1.1), (0.7, -1.65)]],
+    "antlered": [[(0.3, -0.8), (0.55, -1.3), (1.1, -1.6), (1.2, -2.1)], [(0.55, -1.3), (0.45, -1.95)]],
+}
 # Right half of the outline, height of the nose, half width of the nose.
 MUZZLES: dict[Muzzle, tuple[Points, float, float]] = {
     "cat": ([(0, 0.16), (0.3, 0.2), (0.5, 0.45), (0.25, 0.72), (0, 0.72)], 0.32, 0.12),
@@ -202,7 +227,13 @@ MUZZLES: dict[Muzzle, tuple[Points, float, float]] = {
     "long": ([(0, -0.05), (0.3, -0.05), (0.52, 0.95), (0.3, 1.2), (0, 1.2)], 0.62, 0.22),
     "pointed": ([(0, 0.1), (0.38, 0.1), (0.3, 0.7), (0, 0.88)], 0.38, 0.15),
     "bearded": ([(0, 0.1), (0.55, 0.1), (0.85, 1.0), (0.4, 1.45), (0, 1.5)], 0.28, 0.2),
+    "bear": ([(0, 0.08), (0.42, 0.1), (0.6, 0.5), (0.42, 0.88), (0, 0.9)], 0.28, 0.22),
+    "spoon": ([(0, -0.2), (0.3, -0.2), (0.5, 0.5), (0.3, 0.95), (0, 0.95)], 0.28, 0.26),
+    "snout": ([(0, 0.12), (0.5, 0.12), (0.6, 0.5), (0.5, 0.85), (0, 0.85)], 0.48, 0.34),
+    "broad": ([(0, 0.3), (0.4, 0.3), (0.78, 0.85), (0.5, 1.3), (0, 1.3)], 0.72, 0.42),
+    "trunk": ([(0, -0.1), (0.34, -0.1), (0.26, 0.9), (0.3, 2.2), (0, 2.2)], 1.3, 0.2),
 }
+NOSTRILS: frozenset[Muzzle] = frozenset({"snout", "broad"})  # two holes in place of a nose
 GIRTH: dict[Build, float] = {"slim": 0.72, "medium": 1.0, "stout": 1.3}
 
 
@@ -235,11 +266,15 @@ STANCES: dict[Pose, Stance] = {
     ),
 }  # fmt: skip
 # Which patterns colour which parts.
-DARK_EARED: frozenset[Pattern] = frozenset({"points", "tent", "mask", "patch", "hood", "flecks", "spectacles", "veil"})
+DARK_EARED: frozenset[Pattern] = frozenset({
+    "points", "tent", "mask", "patch", "hood", "flecks", "spectacles", "veil", "eye_patches",
+})  # fmt: skip
+DARK_LEGGED: frozenset[Pattern] = frozenset({"points", "tan_points", "eye_patches", "badger"})
 DARK_MUZZLED: frozenset[Pattern] = frozenset({"points", "mask", "hood", "spectacles"})
 BIBBED: frozenset[Pattern] = frozenset({"tent", "blaze", "urajiro", "saddle", "sides", "mask"})
 FLECKS: dict[Pattern, tuple[int, float]] = {  # number and size of the spots on the body
     "ticked": (70, 0.07), "spots": (34, 0.14), "rosettes": (26, 0.24), "flecks": (60, 0.1), "hood": (60, 0.1),
+    "tear_lines": (50, 0.1),
 }  # fmt: skip
 DARK = 180  # a colour whose three channels add up to less is as good as black
 
@@ -280,6 +315,11 @@ def bars(pen: Pen, colour: Colour, lines: Iterable[tuple[float, float, float, fl
 def both_sides(lines: Sequence[tuple[float, float, float, float]]) -> list[tuple[float, float, float, float]]:
     """The stripes and their mirror images."""
     return [*lines, *((-x0, y0, -x1, y1) for x0, y0, x1, y1 in lines)]
+
+
+def on_side(right: Points, side: int, pet: Pet) -> np.ndarray:
+    """Points of the face's right half, taken to its left (side -1) or right (1), where the face looks: (n, 2)."""
+    return np.add(np.multiply(right, (side, 1.0)), (pet.turn, 0.0))
 
 
 def face_blaze(pen: Pen, pet: Pet, wide: float = 0.16) -> None:
@@ -353,6 +393,39 @@ def face_veil(pen: Pen, pet: Pet) -> None:
     pen.fill([(-0.75, -1.2), (0.75, -1.2), (0.3, -0.45), (0.0, -0.75), (-0.3, -0.45)], pet.coat)
 
 
+def face_eye_patches(pen: Pen, pet: Pet) -> None:
+    """Dark patches around the eyes that slant outwards."""
+    for side in (-1, 1):
+        patch = [(0.46, -0.45), (0.81, -0.3), (0.94, 0.3), (0.66, 0.45), (0.21, 0.1)]
+        pen.fill(rounded(on_side(patch, side, pet)), pet.marking)
+
+
+def face_bandit(pen: Pen, pet: Pet) -> None:
+    """Dark band through the eyes and down the cheeks, between light brows and light jowls."""
+    band = mirrored([(0.0, -0.3), (0.6, -0.4), (1.4, 0.25), (1.2, 0.75), (0.5, 0.2), (0.0, 0.1)])
+    brow = [(0.12, -0.42), (0.55, -0.62), (1.2, -0.2)]
+    pen.fill([(-1.3, 0.45), (1.3, 0.45), (1.3, 1.3), (-1.3, 1.3)], pet.trim)
+    pen.fill(np.add(band, (pet.turn, 0.0)), pet.marking)
+    for side in (-1, 1):
+        pen.stroke(on_side(brow, side, pet), pet.trim, 0.2)
+
+
+def face_badger(pen: Pen, pet: Pet) -> None:
+    """A light face with a broad dark stripe from the crown through each eye."""
+    pen.oval(0.0, 0.0, 2.0, 2.0, pet.trim)
+    for side in (-1, 1):
+        stripe = [(0.62, -1.2), (0.46, -0.1), (0.36, 1.0)]
+        pen.stroke(on_side(stripe, side, pet), pet.marking, 0.34)
+
+
+def face_tear_lines(pen: Pen, pet: Pet) -> None:
+    """Small spots on the forehead, and a line from each eye to the mouth."""
+    dots(pen, pet, (-0.9, -0.9, 0.9, -0.35), 14, 0.08)
+    for side in (-1, 1):
+        line = [(0.42, 0.05), (0.58, 0.45), (0.42, 0.9)]
+        pen.stroke(on_side(line, side, pet), pet.marking, 0.16)
+
+
 FACES: dict[Pattern, Callable[[Pen, Pet], None]] = {
     "ticked": face_ticks,
     "tabby": face_stripes,
@@ -373,6 +446,11 @@ FACES: dict[Pattern, Callable[[Pen, Pet], None]] = {
     "urajiro": face_urajiro,
     "brindle": face_brindle,
     "veil": face_veil,
+    "eye_patches": face_eye_patches,
+    "bandit": face_bandit,
+    "badger": face_badger,
+    "tear_lines": face_tear_lines,
+    "back_stripes": lambda pen, pet: bars(pen, pet.trim, [(pet.turn, -1.2, pet.turn, 0.3)], 0.2),
 }
 
 
@@ -401,6 +479,10 @@ def paint_body(pen: Pen, pet: Pet) -> None:
         pen.oval(0.0, 1.5, 0.5, 0.35, marking)
     elif pattern == "tent":
         pen.fill([(-4.0, 0.0), (4.0, 0.0), (4.0, 2.2), (-4.0, 2.2)], marking)
+    elif pattern == "eye_patches":
+        pen.fill([(-4.0, 0.0), (4.0, 0.0), (0.8, 1.5), (-4.0, 1.5)], marking)
+    elif pattern == "back_stripes":
+        bars(pen, pet.trim, both_sides([(0.5, 0.6, 1.2, 3.2), (0.3, 0.7, 3.2, 1.4)]), 0.4)
     if pattern in BIBBED:
         pen.oval(0.0, 1.55, 0.5, 0.85, pet.trim)
 
@@ -423,6 +505,9 @@ def draw_ears(pen: Pen, pet: Pet) -> None:
             pen.fill(inside, shaded(outer, 1.35) if dark else COLOURS["rose"])
         if breed.ears == "tufted":
             pen.stroke([(side * 0.68, -1.3), (side * 0.74, -1.85)], pet.marking, 0.14)
+        for horn in HORNS.get(breed.ears, []):
+            pen.stroke(np.multiply(horn, (side, 1.0)), COLOURS["black"], 0.3)
+            pen.stroke(np.multiply(horn, (side, 1.0)), COLOURS["cream"], 0.18)
 
 
 def draw_eyes(pen: Pen, pet: Pet) -> None:
@@ -436,6 +521,22 @@ def draw_eyes(pen: Pen, pet: Pet) -> None:
         if cat:
             pen.oval(x, y, 0.08, 0.16, COLOURS["black"])
         pen.oval(x + 0.06, y - 0.07, 0.05, 0.05, COLOURS["white"])
+
+
+def draw_nose(pen: Pen, muzzle: Muzzle, colour: Colour) -> None:
+    """A dog's nose on a muzzle of the given colour; the folds of a trunk or two nostrils stand for one."""
+    _, y, width = MUZZLES[muzzle]
+    ink = ink_for(colour)
+    if muzzle == "trunk":
+        bars(pen, ink, [(-width, y + k, width, y + k) for k in (-0.8, -0.4, 0.0, 0.4)], 0.06)
+        return
+    if muzzle in NOSTRILS:
+        for side in (-1, 1):
+            pen.oval(side * 0.55 * width, y, 0.3 * width, 0.42 * width, ink)
+        return
+    nose = COLOURS["black"] if sum(colour) > DARK else ink_for(shaded(colour, 1.3))
+    pen.oval(0.0, y, width, (1.5 if muzzle == "spoon" else 0.7) * width, nose)
+    pen.stroke([(0.0, y), (0.0, y + 0.28)], ink, 0.06)
 
 
 def draw_muzzle(pen: Pen, pet: Pet) -> None:
@@ -459,10 +560,10 @@ def draw_muzzle(pen: Pen, pet: Pet) -> None:
         y = nose_y + 0.16
     else:
         ahead.fill(outline, colour, ink)
-        nose = COLOURS["black"] if sum(colour) > DARK else ink_for(shaded(colour, 1.3))
-        ahead.oval(0.0, nose_y, nose_width, 0.7 * nose_width, nose)
-        ahead.stroke([(0.0, nose_y), (0.0, y)], ink, 0.06)
-    ahead.stroke([(-0.3, y - 0.02), (-0.16, y + 0.1), (0.0, y), (0.16, y + 0.1), (0.3, y - 0.02)], ink, 0.06)
+        draw_nose(ahead, breed.muzzle, colour)
+    if breed.muzzle != "trunk":
+        lips = [(-0.3, y - 0.02), (-0.16, y + 0.1), (0.0, y), (0.16, y + 0.1), (0.3, y - 0.02)]
+        ahead.stroke(lips, ink, 0.06)
 
 
 def draw_head(pen: Pen, pet: Pet) -> None:
@@ -470,7 +571,8 @@ def draw_head(pen: Pen, pet: Pet) -> None:
     breed, ink = pet.breed, ink_for(pet.coat)
     if breed.fur > 0.6:
         circle = ellipse(0.0, 0.2, 1.12 + 0.3 * breed.fur, 1.05 + 0.25 * breed.fur, 44)
-        pen.fill(furry(circle, 0.2 * breed.fur, pet.rng), shaded(pet.coat, 0.92), ink)
+        ruff = pet.marking if breed.pattern == "mane" else shaded(pet.coat, 0.92)
+        pen.fill(furry(circle, 0.2 * breed.fur, pet.rng), ruff, ink)
     if breed.ears in UPRIGHT:
         draw_ears(pen, pet)
     outline = furry(rounded(mirrored(HEADS[breed.head])), 0.12 * breed.fur, pet.rng)
@@ -484,7 +586,7 @@ def draw_head(pen: Pen, pet: Pet) -> None:
 def draw_legs(pen: Pen, pet: Pet, stance: Stance) -> None:
     """Straight legs that end in paws of the trim's colour."""
     girth = GIRTH[pet.breed.build]
-    dark = pet.breed.pattern in ("points", "tan_points")
+    dark = pet.breed.pattern in DARK_LEGGED
     colour, paw = (pet.marking, pet.marking) if dark else (pet.coat, pet.trim)
     half = 0.2 + 0.08 * girth
     for x in stance.feet:
@@ -494,6 +596,18 @@ def draw_legs(pen: Pen, pet: Pet, stance: Stance) -> None:
         pen.oval(x * girth, stance.floor, half * 1.25, half * 0.75, paw, ink_for(paw))
 
 
+def draw_tail(pen: Pen, pet: Pet, line: np.ndarray) -> None:
+    """A tail along the line, shape (3, 2), as thick as its hair is long; bandits have rings on it."""
+    pattern, width = pet.breed.pattern, 0.2 + 0.35 * pet.breed.fur
+    colour = pet.marking if pattern in ("points", "tent") else shaded(pet.coat, 0.9)
+    pen.stroke(line, colour, width)
+    if pattern != "bandit":
+        return
+    for share in (0.2, 0.6, 1.0):
+        centre = (1.0 - share) * line[1] + share * line[2]
+        pen.oval(centre[0], centre[1], 0.5 * width, 0.1, pet.marking)
+
+
 def draw_body(pen: Pen, pet: Pet) -> None:
     """Tail, trunk and legs, seen behind and below the head."""
     breed, stance = pet.breed, STANCES[pet.pose]
@@ -501,8 +615,7 @@ def draw_body(pen: Pen, pet: Pet) -> None:
     # The back is where the neck is, whatever the girth: a trunk grows sideways or downwards only.
     neck = (0.0, 0.4)
     trunk = (np.asarray(stance.trunk) - neck) * broader + neck
-    tail_colour = pet.marking if breed.pattern in ("points", "tent") else shaded(pet.coat, 0.9)
-    pen.stroke(np.asarray(stance.tail) * (broader[0], 1.0), tail_colour, 0.2 + 0.35 * breed.fur)
+    draw_tail(pen, pet, np.asarray(stance.tail) * (broader[0], 1.0))
     if pet.pose == "standing":
         draw_legs(pen, pet, stance)
     outline = furry(rounded(trunk), 0.22 * breed.fur, pet.rng)
@@ -591,11 +704,9 @@ def individual(breed: Breed, rng: np.random.Generator) -> Pet:
     return Pet(breed, own(breed.coat), own(breed.marking), own(breed.trim), pose, turn, rng)
 
 
-def draw_scene(breed: Breed, pixels: int, rng: np.random.Generator) -> np.ndarray:
-    """A picture of one pet of the breed in its surroundings: (pixels, pixels, 3), uint8."""
-    side = OVERSAMPLING * pixels
-    image = Image.new("RGB", (side, side))
-    draw_background(image, rng)
+def draw_individual(image: Image.Image, breed: Breed, rng: np.random.Generator) -> None:
+    """One pet of the breed, somewhere on the canvas."""
+    side = image.width
     pet = individual(breed, rng)
     scale = float(rng.uniform(0.20, 0.29)) * side
     lean = 0.0 if pet.pose == "sitting" else -0.12
@@ -605,5 +716,44 @@ def draw_scene(breed: Breed, pixels: int, rng: np.random.Generator) -> np.ndarra
     body = Pen(image, (x * side, y * side), scale, mirror=mirror)
     draw_body(body, pet)
     draw_head(replace(body, tilt=float(rng.uniform(-0.28, 0.28))), pet)
+
+
+def draw_scene(subject: Breed | Subject, pixels: int, rng: np.random.Generator) -> np.ndarray:
+    """A picture of one pet of a breed, or of another subject, in its surroundings: (pixels, pixels, 3), uint8."""
+    side = OVERSAMPLING * pixels
+    image = Image.new("RGB", (side, side))
+    draw_background(image, rng)
+    if isinstance(subject, Breed):
+        draw_individual(image, subject, rng)
+    else:
+        subject(image, rng)
     draw_foreground(image, rng)
     return in_light(np.asarray(image.reduce(OVERSAMPLING)), rng)
+
+
+# -------------------------------------------------------------------------------------------- data set
+
+
+def read_table(table: str) -> tuple[Breed, ...]:
+    """The breeds in the rows below the header; a row has the fields of `Breed`, with blanks between."""
+    rows = [line.split() for line in table.strip().splitlines()[1:]]
+    # The words are read as they stand; the tests check them against the fields' literals.
+    return tuple(Breed(*words[:10], float(words[10]), *words[11:]) for words in rows)  # type: ignore
+
+
+def write_set(names: Iterable[str], n_per_class: int, folder: Path, draw: Callable[[str, int], np.ndarray]) -> None:
+    """Draw pictures 1 to `n_per_class` of every class into `folder`/images and list them in `folder`/index.csv.
+
+    `draw` makes, of a class name and an index, a picture (h, w, 3), uint8. Raises FileExistsError if there
+    are pictures already.
+    """
+    images = folder / "images"
+    images.mkdir()
+    with (folder / "index.csv").open("w", encoding="utf-8", newline="") as file:
+        index_file = csv.writer(file, lineterminator="\n")
+        index_file.writerow(("image_name", "label", "split"))
+        for name in sorted(names):
+            for index in range(1, n_per_class + 1):
+                image_name = f"{name}_{index}.png"
+                Image.fromarray(draw(name, index)).save(images / image_name)
+                index_file.writerow((image_name, name, ""))

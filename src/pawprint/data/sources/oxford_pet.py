@@ -13,25 +13,20 @@ Without `data.path` torchvision downloads the set (800 MB).
 import socket
 import sys
 import tempfile
-import threading
-import urllib.request
 from pathlib import Path
 
 import pandas as pd
 
-from pawprint.data.index import (
-    COLUMNS,
-    find_pictures,
-    read_table,
-    split_file_path,
-    write_table,
-)
-from pawprint.data.sources.folder import copy_pictures, is_picture, picture_folder
+from pawprint.data.faults import Fault, readable
+from pawprint.data.index import COLUMNS, listed
+from pawprint.data.listing import Listing, match, read_listing, split_file_path
+from pawprint.data.sources.folder import picture_place, store
+from pawprint.data.sources.tree import SUFFIXES, is_picture, open_tree
 from pawprint.errors import DataError
+from pawprint.network import why_unreachable
 from pawprint.types import DataSettings
 
 ARCHIVE = "https://www.robots.ox.ac.uk/~vgg/data/pets/data/annotations.tar.gz"  # the smaller of the two
-REACH_SECONDS = 6.0  # how long the site may take to answer at all
 STALL_SECONDS = 60.0  # how long a download may stand still
 LISTS = {"trainval.txt": "trainval", "test.txt": "test"}  # file → split
 
@@ -39,9 +34,11 @@ LISTS = {"trainval.txt": "trainval", "test.txt": "test"}  # file → split
 def fetch(settings: DataSettings, folder: Path) -> None:
     """Copy the listed pictures and write their index. DataError for what is missing, within seconds."""
     if settings.path is not None:
-        _fetch_folder(picture_folder(settings), settings, folder)
+        _fetch_folder(picture_place(settings), settings, folder)
         return
-    _refuse_unreachable()
+    reason = why_unreachable(ARCHIVE)
+    if reason:
+        raise _no_pictures(reason)
     with tempfile.TemporaryDirectory(prefix="oxford_pet-", suffix=".tmp", dir=folder.parent) as downloads:
         _fetch_folder(_download(Path(downloads)), settings, folder)
 
@@ -49,31 +46,30 @@ def fetch(settings: DataSettings, folder: Path) -> None:
 def _fetch_folder(source: Path, settings: DataSettings, folder: Path) -> None:
     if not (source / "images").is_dir():
         raise DataError(f"{source.resolve()}: no folder images/ in it; expected images/ and annotations/")
-    present = sorted(f.name for f in (source / "images").iterdir() if is_picture(f) and f.name[0] != ".")
-    listing, index = _read_listing(source, settings)
-    index = find_pictures(index, present, listing, str(source / "images"))
-    index = index.sort_values("image_name", kind="stable")
-    n_unlisted = len(present) - len(index)
-    if n_unlisted:
-        print(f"{source}: left out {n_unlisted} pictures that are not in {listing}", file=sys.stderr)
-    copy_pictures(source / "images", list(index["image_name"]), folder / "images")
-    write_table(index, folder / "index.csv")
+    listing = _read_listing(source, settings)
+    with open_tree(source / "images") as tree:
+        unusable = [fault for fault in tree.faults if is_picture(fault.image_name)]
+        present = [name for name in tree.files_in("") if is_picture(name)]
+        if not present:
+            raise DataError(f"{source.resolve()}/images: no pictures; expected files ending in {' '.join(SUFFIXES)}")
+        matched = match(listing, [*present, *(fault.image_name for fault in unusable)])
+        if matched.unlisted and not listing.names_all:
+            count = f"{len(matched.unlisted)} pictures that are not in {listing.origin}"
+            print(f"{source}: left out {count}: {listed(matched.unlisted, shown=3)}", file=sys.stderr)
+        store(tree, matched.table[matched.table["image_name"].isin(present)], unusable + matched.faults, folder)
 
 
-def _read_listing(source: Path, settings: DataSettings) -> tuple[Path, pd.DataFrame]:
-    """What lists the pictures, and its index: image_name as written, label, split."""
+def _read_listing(source: Path, settings: DataSettings) -> Listing:
     if settings.split_file is not None:
-        path = split_file_path(settings)
-        return path, read_table(path)
+        return read_listing(split_file_path(settings))
     annotations = source / "annotations"
     if all((annotations / name).is_file() for name in LISTS):
-        lists = [_read_official(annotations / name, split) for name, split in LISTS.items()]
-        return annotations, pd.concat(lists, ignore_index=True)
+        return _read_official([(annotations / name, split) for name, split in LISTS.items()])
     if (annotations / "list.txt").is_file():
-        return annotations / "list.txt", _read_official(annotations / "list.txt", split="")
+        return _read_official([(annotations / "list.txt", "")])
     tables = sorted(source.glob("*split*.csv"))
     if len(tables) == 1:
-        return tables[0], read_table(tables[0])
+        return read_listing(tables[0])
     raise DataError(
         f"{source.resolve()}: found {len(tables)} split files and no annotations/ with"
         f" {' and '.join(LISTS)}; expected these lists, or data.split_file set to a CSV"
@@ -81,37 +77,32 @@ def _read_listing(source: Path, settings: DataSettings) -> tuple[Path, pd.DataFr
     )
 
 
-def _read_official(path: Path, split: str) -> pd.DataFrame:
-    """Lines `Abyssinian_100 1 1 1` (name, class, species, breed within species); `#` begins a comment."""
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        words = line.split()
-        if not words or words[0].startswith("#"):
-            continue
-        breed, underscore, picture = words[0].rpartition("_")
-        if not (breed and underscore and picture):
-            raise DataError(f"{path}:{number}: found {words[0]!r}; expected a name like Abyssinian_100")
-        rows.append((words[0], breed, split))
-    return pd.DataFrame(rows, columns=COLUMNS)
+def _read_official(lists: list[tuple[Path, str]]) -> Listing:
+    """Lines `Abyssinian_100 1 1 1` (name, class, species, breed within species); `#` begins a comment.
+
+    The complete archive holds 41 pictures that the lists leave out, so that one in no list is no fault.
+    """
+    rows, faults = [], []
+    for path, split in lists:
+        for number, line in enumerate(_official_lines(path), start=1):
+            words = line.split()
+            if not words or words[0].startswith("#"):
+                continue
+            breed, _, picture = words[0].rpartition("_")
+            if breed and picture:
+                rows.append((words[0], breed, split))
+            else:
+                reason = f"no class in its name (line {number} of {path.name}); expected a name like Abyssinian_100"
+                faults.append(Fault(readable(words[0]), reason))
+    origin = " and ".join(f"annotations/{path.name}" for path, _ in lists)
+    return Listing(origin, pd.DataFrame(rows, columns=COLUMNS, dtype=str), faults, names_all=False)
 
 
-def _refuse_unreachable() -> None:
-    """DataError if the site does not answer; asked in a thread, as a look-up of names knows no time limit."""
-    failures: list[str] = [f"no answer in {REACH_SECONDS:g} seconds"]
-
-    def ask() -> None:
-        request = urllib.request.Request(ARCHIVE, method="HEAD", headers={"User-Agent": "pawprint"})
-        try:
-            urllib.request.urlopen(request, timeout=REACH_SECONDS).close()
-            failures.clear()
-        except OSError as error:
-            failures[:] = [str(error)]
-
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(REACH_SECONDS)
-    if failures:
-        raise _no_pictures(failures[0])
+def _official_lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
 def _download(folder: Path) -> Path:

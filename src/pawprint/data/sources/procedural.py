@@ -10,13 +10,11 @@ A picture is a function of (seed, breed, index) alone: it comes out the same, ho
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from pawprint.data.sources.drawing import Breed, draw_scene
+from pawprint.data.sources.drawing import Breed, draw_scene, read_table, write_set
 from pawprint.types import DataSettings
 
 # One breed a row; the columns are the fields of `Breed`.
@@ -62,14 +60,7 @@ yorkshire_terrier          dog grey   fawn    fawn  veil       pricked   bearded
 """
 
 
-def _read_table(table: str) -> tuple[Breed, ...]:
-    """The breeds in the rows below the header."""
-    rows = [line.split() for line in table.strip().splitlines()[1:]]
-    # The words are read as they stand; the tests check them against the fields' literals.
-    return tuple(Breed(*words[:10], float(words[10]), *words[11:]) for words in rows)  # type: ignore
-
-
-BREEDS: tuple[Breed, ...] = _read_table(TABLE)
+BREEDS: tuple[Breed, ...] = read_table(TABLE)
 _NUMBER: dict[str, int] = {breed.name: number for number, breed in enumerate(BREEDS)}
 
 
@@ -81,14 +72,9 @@ def draw_pet(breed: Breed, *, seed: int, index: int, pixels: int) -> np.ndarray:
 
 def fetch(settings: DataSettings, folder: Path) -> None:
     """Draw `n_per_class` pictures of every breed into `folder`/images and list them in `folder`/index.csv."""
-    images = folder / "images"
-    images.mkdir()
-    with (folder / "index.csv").open("w", encoding="utf-8", newline="") as file:
-        index_file = csv.writer(file, lineterminator="\n")
-        index_file.writerow(("image_name", "label", "split"))
-        for breed in sorted(BREEDS, key=lambda breed: breed.name):
-            for index in range(1, settings.n_per_class + 1):
-                picture = draw_pet(breed, seed=settings.seed, index=index, pixels=settings.draw_pixels)
-                image_name = f"{breed.name}_{index}.png"
-                Image.fromarray(picture).save(images / image_name)
-                index_file.writerow((image_name, breed.name, ""))
+    breeds = {breed.name: breed for breed in BREEDS}
+
+    def draw(name: str, index: int) -> np.ndarray:
+        return draw_pet(breeds[name], seed=settings.seed, index=index, pixels=settings.draw_pixels)
+
+    write_set(breeds, settings.n_per_class, folder, draw)

@@ -1,0 +1,75 @@
+"""pretrain: the weights that `pretrained: true` starts from, by `pretrained_source`.
+
+drawn_animals, folder: a training of its own on other pictures, described by the section `pretrain`; imagenet: what
+torchvision offers, downloaded; none: nothing. Heavy imports wait until the source needs them: many studies have none.
+"""
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+from pawprint import atomic, paths
+from pawprint.data.sources import SOURCES
+from pawprint.params import pretraining, read_study
+from pawprint.stages.entry import run_stage
+from pawprint.types import StudySettings
+
+
+def main() -> None:
+    """Write models/pretrain and its metrics."""
+    study, _ = read_study(paths.PARAMS)
+    paths.PRETRAINED.mkdir(parents=True, exist_ok=True)
+    metrics = PRETRAININGS[study.pretrained_source](study)
+    atomic.write_json(paths.PRETRAIN_METRICS, {"source": study.pretrained_source, **metrics})
+
+
+def _none(study: StudySettings) -> dict[str, Any]:
+    return {}
+
+
+def _imagenet(study: StudySettings) -> dict[str, Any]:
+    from pawprint.models.resnet import imagenet_weights
+    from pawprint.training.checkpoint import save_weights
+
+    save_weights(paths.pretrained_weights(), imagenet_weights())
+    print(f"ImageNet's weights, from torchvision: {paths.pretrained_weights()}")
+    return {}
+
+
+def _source_task(study: StudySettings) -> dict[str, Any]:
+    """Fetch and prepare the source task's pictures out of DVC's sight, train on them, and keep the weights."""
+    from pawprint.data.faults import how_to_go_on, read_faults
+    from pawprint.data.packed import pack
+    from pawprint.data.prepared import load
+    from pawprint.training.variant import forget_state, summary, train_run, write_training
+
+    settings, spec = pretraining(study)
+    folder = paths.pretraining_data()
+    try:
+        with atomic.whole_folder(folder / "fetch") as unfinished:
+            SOURCES[settings.source](settings, unfinished)
+        pack(folder / "fetch", folder / "prepare", settings, how_to_go_on("`dvc repro`", "pretrain.data.on_bad"))
+        data = load(folder / "prepare")
+        training, record = train_run(spec, data, study.trackers, study.save_every_seconds)
+        shutil.copyfile(folder / "prepare/dropped.csv", paths.PRETRAINED / "dropped.csv")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    write_training(training, record, paths.PRETRAINED, paths.PRETRAINED)
+    forget_state(record)
+    n_dropped = len(read_faults(paths.PRETRAINED / "dropped.csv"))
+    dropped = f" ({n_dropped} left out: {paths.PRETRAINED / 'dropped.csv'})" if n_dropped else ""
+    print(f"{settings.source}: {len(data.train)} pictures of {len(data.class_names)} classes{dropped}; {record.reading}")
+    counts = {"n_classes": len(data.class_names), "n_train": len(data.train), "n_dropped": n_dropped}
+    return {**counts, **summary(record)}
+
+
+PRETRAININGS: dict[str, Callable[[StudySettings], dict[str, Any]]] = {
+    "none": _none,
+    "imagenet": _imagenet,
+    "drawn_animals": _source_task,
+    "folder": _source_task,
+}
+
+
+if __name__ == "__main__":
+    run_stage(main)
