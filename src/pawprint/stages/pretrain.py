@@ -58,8 +58,9 @@ def _source_task(study: StudySettings) -> dict[str, Any]:
     forget_state(record)
     n_dropped = len(read_faults(paths.PRETRAINED / "dropped.csv"))
     dropped = f" ({n_dropped} left out: {paths.PRETRAINED / 'dropped.csv'})" if n_dropped else ""
-    print(f"{settings.source}: {len(data.train)} pictures of {len(data.class_names)} classes{dropped}; {record.reading}")
     counts = {"n_classes": len(data.class_names), "n_train": len(data.train), "n_dropped": n_dropped}
+    found = f"{counts['n_train']} pictures of {counts['n_classes']} classes{dropped}"
+    print(f"{settings.source}: {found}; {record.reading}")
     return {**counts, **summary(record)}
 
 
