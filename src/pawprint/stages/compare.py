@@ -214,7 +214,9 @@ def _draw_question(
         Panel("Validation accuracy", "accuracy (%)", accuracy, as_percent=True),
     ]
     for title, column in zip(["Mean gradient norm", "Total gradient norm"], GRADIENT_NORMS, strict=True):
-        curves = _lines(steps.assign(smoothed=_smoothed(steps, column)), rows, x, column, "smoothed")
+        # Of logarithms, as the axis is: one large norm would pull an arithmetic average up for many steps.
+        logarithms = steps.assign(smoothed=np.log(steps[column].where(steps[column] > 0)))
+        curves = _lines(steps.assign(smoothed=np.exp(_smoothed(logarithms, "smoothed"))), rows, x, column, "smoothed")
         panels.append(Panel(title, "L2 norm", curves, log_y=True))
     title = name.replace("_", " ").capitalize()
     key = f"faint: each seed; bold: mean over seeds, losses and norms averaged over about {SMOOTHING_STEPS} steps"
