@@ -17,7 +17,7 @@ SMALL = {
     "pretrained_source": "none", "questions": {"schedule": ["baseline", "onecycle"]},
     "variants": {"baseline": {}, "lr_1e-2": {"lr": 0.01}, "onecycle": {"scheduler": "onecycle", "lr": None}},
 }  # fmt: skip
-SMALL_DATA = {"n_per_class": 5, "draw_pixels": 16, "image_size": 8}
+SMALL_DATA = {"n_per_class": 5, "draw_pixels": 16, "image_size": 8, "test_percent": 20}
 
 
 class Repository:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import special, stats
+from sklearn.metrics import cohen_kappa_score
 
 from pawprint import comparison
 from pawprint.comparison import (
@@ -21,6 +22,7 @@ from pawprint.comparison import (
     binomial_weight,
     compare,
     from_json,
+    guess,
     holm,
     judged,
     pictures_variance,
@@ -41,7 +43,14 @@ def answers_of(accuracies: Scores, n_test: int = N_TEST, n_classes: int = 10) ->
             for seed, a in seeds.items()}  # fmt: skip
     correct = pd.DataFrame(np.array(list(rows.values()), dtype=float))
     correct.index = pd.MultiIndex.from_tuples(rows, names=TRAINING)
-    return Answers(correct, (n_test // n_classes,) * n_classes)
+    return Answers(correct, guesses_of(correct, n_classes))
+
+
+def guesses_of(correct: pd.DataFrame, n_classes: int) -> pd.DataFrame:
+    """Of classes that are equally frequent, each guessed as often."""
+    chance = 1 / n_classes
+    deviation = math.sqrt(chance * (1 - chance) / correct.shape[1])
+    return pd.DataFrame({"share": chance, "deviation": deviation}, index=correct.index)
 
 
 def table_of(answers: Answers, diverged: Mapping[str, int]) -> pd.DataFrame:
@@ -283,13 +292,29 @@ def test_seeds_at_chance_are_counted():
     assert rows["stuck"].verdict == "worse"
 
 
-def test_a_guess_is_hardly_ever_above_the_largest_guess():
-    """Balanced accuracy of guessing among unequal classes: 0.13 % are beyond three deviations."""
-    answers = Answers(pd.DataFrame(), (5, 10, 40))
+UNBALANCED = ["a"] * 170 + ["b"] * 60 + list("cdefg") * 3
+
+
+def test_a_guess_is_what_dealing_the_answers_at_random_gives():
     rng = np.random.default_rng(0)
-    balanced = np.mean([rng.binomial(n, 1 / 3, 20_000) / n for n in answers.n_per_class], axis=0)
-    assert np.mean(balanced > answers.largest_guess) < 0.005
-    assert np.mean(balanced > answers.chance + (answers.largest_guess - answers.chance) / 3) > 0.1
+    predicted = rng.choice(list("abcdefg"), len(UNBALANCED), p=[0.5, 0.3, 0.05, 0.05, 0.05, 0.03, 0.02])
+    share, deviation = guess(UNBALANCED, list(predicted))
+    dealt = [np.mean(np.array(UNBALANCED) == rng.permutation(predicted)) for _ in range(4000)]
+    assert share == pytest.approx(np.mean(dealt), abs=0.002)
+    assert deviation == pytest.approx(np.std(dealt), rel=0.05)
+
+
+@pytest.mark.parametrize(("n_known", "at_chance"), [(0, True), (30, False)])
+def test_always_the_largest_class_has_learned_nothing_however_often_it_is_right(n_known: int, at_chance: bool):
+    """170 of 245 right without a look at the pictures; 30 of another class known beside that are something."""
+    predicted = ["a"] * 170 + ["b"] * n_known + ["a"] * (75 - n_known)
+    correct = pd.DataFrame([np.array(predicted) == np.array(UNBALANCED)], dtype=float)
+    guesses = pd.DataFrame([guess(UNBALANCED, predicted)], columns=["share", "deviation"])
+    learned = Answers(correct, guesses).learned()
+    assert bool(learned["at_chance"].iloc[0]) == at_chance
+    assert (learned["kappa"].iloc[0] == pytest.approx(0, abs=1e-9)) == at_chance
+    if not at_chance:
+        assert learned["kappa"].iloc[0] == pytest.approx(cohen_kappa_score(UNBALANCED, predicted))
 
 
 # ---- the file ------------------------------------------------------------------------------------------
@@ -333,9 +358,8 @@ def simulated(
             correct[str(variant), str(variant), seed] = right if variant < len(shifts) - stuck else np.arange(n) < 9
     frame = pd.DataFrame(np.array(list(correct.values()), dtype=float))
     frame.index = pd.MultiIndex.from_tuples(correct, names=TRAINING)
-    answers = Answers(frame, (9,) * 37)
-    table = table_of(answers, {})
-    return table.assign(at_chance=table["test_balanced_accuracy"] <= answers.largest_guess), answers
+    answers = Answers(frame, guesses_of(frame, 37))
+    return table_of(answers, {}).assign(**answers.learned().reset_index(drop=True)), answers
 
 
 def verdicts(rng: np.random.Generator, shifts: list[float], *luck: float, stuck: int = 0) -> list[str]:
@@ -372,7 +396,7 @@ def test_without_holm_many_comparisons_raise_false_alarms(monkeypatch: pytest.Mo
 def test_stuck_runs_in_the_pool_would_raise_false_alarms(monkeypatch: pytest.MonkeyPatch):
     assert false_alarms(4, *SEEDS_DOMINATE, stuck=4) <= LIMIT
     monkeypatch.setattr(comparison, "LIKE_SHARE", -1.0)
-    monkeypatch.setattr(Answers, "largest_guess", 0.0)
+    monkeypatch.setattr(comparison, "CHANCE_DEVIATIONS", -math.inf)
     assert false_alarms(4, *SEEDS_DOMINATE, stuck=4) > LIMIT
 
 

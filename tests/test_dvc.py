@@ -104,19 +104,19 @@ def test_a_person_trains_by_hand_and_brings_pictures(clean: Repository) -> None:
 
 
 def test_a_source_task_of_ones_own_is_trained(clean: Repository) -> None:
-    draw(clean.folder / "my_other_pictures")
+    draw(clean.folder / "my_other_pictures", n=25)
     stages = ran(clean.run(*readme("dvc exp run -S pretrained_source")))
     assert stages == {"resolve", "pretrain", "start"}  # no variant of this clone is pretrained
     record = json.loads((clean.folder / "metrics/pretrain.json").read_text())
-    assert (record["source"], record["n_classes"], record["outcome"]) == ("folder", 2, "finished")
+    assert (record["source"], record["n_classes"], record["n_train"]) == ("folder", 2, 38)
 
 
-def draw(folder: Path) -> None:
-    """Five pictures of each of two classes."""
+def draw(folder: Path, n: int = 5) -> None:
+    """`n` pictures of each of two classes."""
     for label in ("cat", "dog"):
         (folder / label).mkdir(parents=True)
-        for number in range(5):
-            Image.new("RGB", (20, 20), (40 * number, 0, 0)).save(folder / label / f"{number}.png")
+        for number in range(n):
+            Image.new("RGB", (20, 20), (10 * number, 0, 0)).save(folder / label / f"{number}.png")
 
 
 def test_every_command_of_the_readme_was_run(clean: Repository) -> None:

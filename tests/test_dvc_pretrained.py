@@ -13,7 +13,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
         epochs=1,
         probed=[],
         pretrained_source="drawn_animals",
-        pretrain={"data": {"n_per_class": 5, "draw_pixels": 16, "image_size": 8}, "epochs": 1},
+        pretrain={"data": {"n_per_class": 5, "draw_pixels": 16, "image_size": 8}, "epochs": 1, "seed": 0},
         variants={"baseline": {}, "pretrained": {"pretrained": True, "lr": 0.001}},
         questions={},
     )

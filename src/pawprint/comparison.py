@@ -22,8 +22,10 @@ allows for both:
   effect of each run alone (unpaired). Its degrees of freedom are the observations less the effects; t is the
   quantile at that number. Pairing needs shared seeds and at least one degree of freedom, else the unpaired form is
   taken; with none there either, the answer is 'cannot tell'.
-- *Like behavior.* Into the pool for a reference go runs whose every training finished, was not at chance, and
-  learned at least half as much as the reference did (balanced accuracy above chance). A run stuck at chance hardly
+- *Like behavior.* Into the pool for a reference go runs whose every training finished, was better than a guess, and
+  learned at least half as much as the reference did, by Cohen's kappa (1960): the accuracy above that of a guess which
+  names each class as often, over the most that can be above it. With classes of unequal size that guess may be right
+  often; kappa is 0 for it, and for the largest class named every time. A run stuck at chance hardly
   scatters, one that a bad rate half destroyed scatters wildly, and neither tells of those that learn. The rule
   looks at levels and not at scatter, so it does not choose the noise. Equal settings are the same trainings and are
   counted once.
@@ -62,7 +64,7 @@ from pawprint.types import SCORES, RunSpec
 
 FAMILY_LEVEL = 0.05  # chance of any false verdict in a table
 SMALLEST_P = 1e-12  # below it p is not worked out
-CHANCE_DEVIATIONS = 3  # a guess is this near to chance 99.9 % of the time
+CHANCE_DEVIATIONS = 3  # a guess stays below its mean and this many standard deviations 99.9 % of the time
 LIKE_SHARE = 0.5  # of what the reference learned: less is another behavior
 MEASURES = tuple(f"{split}_{score}" for split in ("val", "test") for score in SCORES)
 TRAINING = ["variant", "run", "seed"]
@@ -75,18 +77,31 @@ class Answers:
     """What the test set got from the trainings."""
 
     correct: pd.DataFrame  # row (variant, run, seed), a column each picture: 1.0 right, 0.0 wrong
-    n_per_class: tuple[int, ...]  # test pictures of each class
+    guesses: pd.DataFrame  # the same rows, columns share and deviation: what `guess` says of each training
 
-    @property
-    def chance(self) -> float:
-        """The balanced accuracy of a guess, and of always the same class."""
-        return 1 / len(self.n_per_class)
+    def learned(self) -> pd.DataFrame:
+        """The same rows: `kappa`, 0 for a guess and 1 for all right, and `at_chance`, no better than a guess."""
+        accuracy, chance = self.correct.mean(axis=1, skipna=False), self.guesses["share"]
+        largest_guess = chance + CHANCE_DEVIATIONS * self.guesses["deviation"]
+        return pd.DataFrame({"kappa": (accuracy - chance) / (1 - chance), "at_chance": ~(accuracy > largest_guess)})
 
-    @property
-    def largest_guess(self) -> float:
-        """The balanced accuracy that a guess hardly exceeds: chance and three standard deviations."""
-        variance = sum(self.chance * (1 - self.chance) / n for n in self.n_per_class) * self.chance**2
-        return self.chance + CHANCE_DEVIATIONS * math.sqrt(variance)
+
+def guess(actual: Sequence[str], predicted: Sequence[str]) -> tuple[float, float]:
+    """The share of right answers, mean and standard deviation, were the same answers dealt to the pictures at random.
+
+    The mean is Cohen's (1960, Educational and Psychological Measurement 20:37-46) agreement by chance; the deviation
+    is that of a linear permutation statistic (Hoeffding 1951, Annals of Mathematical Statistics 22:558-566).
+    """
+    classes = sorted({*actual, *predicted})
+    n_actual, n_predicted = (
+        pd.Series(names).value_counts().reindex(classes, fill_value=0) for names in (actual, predicted)
+    )
+    n = len(actual)
+    of_answer, of_picture = n_actual.to_numpy() / n, n_predicted.to_numpy() / n  # share right, given either
+    mean = float(of_answer @ of_picture)
+    centered = np.eye(len(classes)) - of_answer[:, None] - of_picture[None, :] + mean  # (predicted, actual)
+    variance = float(n_predicted.to_numpy() @ centered**2 @ n_actual.to_numpy()) / (n - 1)
+    return mean, math.sqrt(variance) / n
 
 
 @dataclass(frozen=True)
@@ -105,7 +120,7 @@ class RunComparison:
     n_diverged: int
     n_at_chance: int  # seeds whose training ended no better than guessing
     n_test: int
-    chance: float  # balanced accuracy of a guess
+    chance: float  # accuracy of a guess that names each class as often, mean over seeds
     is_baseline: bool
     against: str | None  # the reference's label; None for the baseline
     same_settings_as: list[str]  # other runs, `variant` or `variant/run`
@@ -180,10 +195,11 @@ def compare(
     for spec in specs:
         of_run.setdefault((spec.variant, spec.run), spec)
     same = coinciding(specs)
-    table = table.assign(at_chance=~(table["test_balanced_accuracy"] > answers.largest_guess))
+    table = table.assign(**answers.learned().reset_index(drop=True))
     trainings = dict(iter(table.groupby(TRAINING[:2], sort=False)))
     references = {name: reference(name, list(of_run), against or {}) for name in of_run}
     found = judged(table, answers, references, same)
+    chances = answers.guesses["share"].groupby(level=TRAINING[:2]).mean()
     rows = []
     for name, spec in of_run.items():
         other = references[name]
@@ -193,7 +209,7 @@ def compare(
             settings=main_settings(spec) if other is None else differences(spec, of_run[other]),
             pretrained_on=spec.pretrained_on,
             n_test=answers.correct.shape[1],
-            chance=answers.chance,
+            chance=float(chances[name]),
             is_baseline=other is None,
             against=None if other is None else label(*other),
             same_settings_as=same[name],
@@ -340,7 +356,7 @@ def _outcome(
 def _pools(table: pd.DataFrame, answers: Answers, other: RunName, same: dict[RunName, list[str]]) -> dict[bool, Pool]:
     """paired → the pooled scatter of the runs that behave like `other`, each setting once."""
     of_run = table.groupby(TRAINING[:2], sort=False)
-    learned = of_run["test_balanced_accuracy"].agg(["mean", "min"]) - answers.chance
+    learned = of_run["kappa"].agg(["mean", "min"])
     sound = of_run["outcome"].agg(lambda outcomes: (outcomes == "finished").all()) & ~of_run["at_chance"].any()
     like = sound & (learned["min"] >= LIKE_SHARE * learned["mean"][other])
     first = {name: min([label(*name), *same[name]]) for name in like.index}

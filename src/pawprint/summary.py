@@ -92,7 +92,7 @@ def notes(rows: Sequence[RunComparison], width: int = PIPE_WIDTH) -> list[str]:
             lines.append(f"{DIVERGED} {name} {ended}: its last good weights are what was tested")
         if row.n_at_chance:
             ended = f"did not learn with {row.n_at_chance} of {_seeds(row.n_seeds)}"
-            lines.append(f"{AT_CHANCE} {name} {ended}: at chance ({100 * row.chance:.1f} %)")
+            lines.append(f"{AT_CHANCE} {name} {ended}: no better than a guess ({100 * row.chance:.1f} %)")
     return lines + _coincidences(rows) + _settings_notes(rows)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from pawprint import atomic, paths
-from pawprint.comparison import TRAINING, Answers, RunComparison, as_json, compare
+from pawprint.comparison import TRAINING, Answers, RunComparison, as_json, compare, guess
 from pawprint.errors import DataError
 from pawprint.figures.bars import Bar, Score, bars_figure
 from pawprint.figures.curves import Curve, Line, Panel
@@ -120,8 +120,10 @@ def _answers(specs: list[RunSpec], table: pd.DataFrame) -> Answers:
             f"{paths.test_tables(variant)}/predictions.csv: its answers are not those of {paths.test_metrics(variant)},"
             f" or not to the same pictures as other variants'; run: dvc repro --force test@{variant}"
         )
-    classes = predictions.drop_duplicates("image_name")["actual"].value_counts()
-    return Answers(correct, tuple(int(n) for n in classes))
+    guesses = {name: guess(*map(list, (p["actual"], p["predicted"]))) for name, p in predictions.groupby(TRAINING)}
+    columns = pd.DataFrame.from_dict(guesses, orient="index", columns=["share", "deviation"])
+    columns.index = pd.MultiIndex.from_tuples(columns.index, names=TRAINING)
+    return Answers(correct, columns.reindex(correct.index))
 
 
 def _training_of(spec: RunSpec, path: Path, stage: str, *within: str) -> dict[str, Any]:
