@@ -61,7 +61,7 @@ def test_a_pretrained_variant_starts_from_the_source_task_and_others_do_not(stud
     assert (study / "models/pretrain/steps.csv").read_text().startswith("step,")
     assert (study / "models/start/pretrained/weights.safetensors").read_bytes() == weights.read_bytes()
     assert [file.name for file in (study / "models/start/baseline").iterdir()] == ["start.json"]
-    assert not (study / "runs/pretrain").exists(), "the source task's pictures are gone"
+    assert list((study / "runs/pretrain").iterdir()) == [], "the source task's pictures are gone"
 
 
 def test_the_graph_trains_from_these_weights(study: Path) -> None:
@@ -83,14 +83,21 @@ def test_the_same_pretraining_leaves_the_same_bytes(study: Path) -> None:
         run(study, "pretrain")
         contents.append({file.name: file.read_bytes() for file in (study / "models/pretrain").iterdir()})
     assert contents[0] == contents[1]
-    assert set(contents[0]) == {"weights.safetensors", "run.json", "steps.csv", "epochs.csv", "dropped.csv"}
+    assert set(contents[0]) == {
+        "weights.safetensors",
+        "run.json",
+        "steps.csv",
+        "epochs.csv",
+        "dropped.csv",
+        "source.json",
+    }
 
 
 def test_a_study_without_pretraining_has_the_stages_and_no_weights(study: Path) -> None:
     write(study, "none")
     run(study, "resolve", "pretrain", "start")
     assert json.loads((study / "metrics/pretrain.json").read_text()) == {"source": "none"}
-    assert list((study / "models/pretrain").iterdir()) == []
+    assert [file.name for file in (study / "models/pretrain").iterdir()] == ["source.json"]
 
 
 def test_imagenet_without_a_network_is_an_error_and_leaves_nothing(
@@ -113,4 +120,4 @@ def test_broken_pictures_of_the_source_task_are_named(study: Path) -> None:
     done = pawprint(study, module="pawprint.stages.pretrain")
     assert done.returncode == 1
     assert "class_0/0.png: empty" in done.stderr
-    assert not (study / "runs/pretrain").exists()
+    assert list((study / "runs/pretrain").iterdir()) == []

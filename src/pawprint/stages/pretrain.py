@@ -5,7 +5,9 @@ torchvision offers, downloaded; none: nothing. Heavy imports wait until the sour
 """
 
 import shutil
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pawprint import atomic, paths
@@ -19,8 +21,10 @@ def main() -> None:
     """Write models/pretrain and its metrics."""
     study, _ = read_study(paths.PARAMS)
     paths.PRETRAINED.mkdir(parents=True, exist_ok=True)
+    source = {"source": study.pretrained_source}
     metrics = PRETRAININGS[study.pretrained_source](study)
-    atomic.write_json(paths.PRETRAIN_METRICS, {"source": study.pretrained_source, **metrics})
+    atomic.write_json(paths.PRETRAINED / "source.json", source)  # also where there is nothing else to write
+    atomic.write_json(paths.PRETRAIN_METRICS, source | metrics)
 
 
 def _none(study: StudySettings) -> dict[str, Any]:
@@ -44,16 +48,16 @@ def _source_task(study: StudySettings) -> dict[str, Any]:
     from pawprint.training.variant import forget_state, summary, train_run, write_training
 
     settings, spec = pretraining(study)
-    folder = paths.pretraining_data()
-    try:
+    paths.pretraining_data().mkdir(parents=True, exist_ok=True)
+    # A folder of its own: experiments that are queued may pretrain side by side.
+    with tempfile.TemporaryDirectory(dir=paths.pretraining_data()) as name:
+        folder = Path(name)
         with atomic.whole_folder(folder / "fetch") as unfinished:
             SOURCES[settings.source](settings, unfinished)
         pack(folder / "fetch", folder / "prepare", settings, how_to_go_on("`dvc repro`", "pretrain.data.on_bad"))
         data = load(folder / "prepare")
         training, record = train_run(spec, data, study.trackers, study.save_every_seconds)
         shutil.copyfile(folder / "prepare/dropped.csv", paths.PRETRAINED / "dropped.csv")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     write_training(training, record, paths.PRETRAINED, paths.PRETRAINED)
     forget_state(record)
     n_dropped = len(read_faults(paths.PRETRAINED / "dropped.csv"))
