@@ -84,9 +84,9 @@ def test_outputs_are_where_the_code_writes_them() -> None:
     text = (ROOT / "dvc.yaml").read_text()
     written = [
         paths.FETCHED, paths.PREPARED, paths.RESOLVED, paths.CHECK_REPORT, paths.GATE, paths.EXCLUDED,
-        outputs.models, outputs.curves, outputs.metrics, paths.test_metrics(variant), paths.test_tables(variant),
-        paths.probe_metrics("${item}"), paths.probe_figures("${item}"), paths.COMPARISON.parent,
-        paths.COMPARISON_CHARTS,
+        paths.CHECK_FIGURES, outputs.models, outputs.curves, outputs.metrics, paths.test_metrics(variant),
+        paths.test_tables(variant), paths.probe_metrics("${item}"), paths.probe_figures("${item}"),
+        paths.COMPARISON.parent, paths.COMPARISON_CHARTS,
     ]  # fmt: skip
     for path in written:
         assert re.search(rf"- {re.escape(str(path))}:?$", text, re.MULTILINE), path

@@ -1,8 +1,10 @@
 """Checks and probes are found by their names: `checks/<name>.py` with a function `run`."""
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -13,8 +15,16 @@ from pawprint.params import nearest
 from pawprint.types import Finding
 
 
-def find(package: ModuleType, settings: dict[str, dict[str, Any]]) -> dict[str, Callable[..., Finding]]:
-    """The `run` of each name in `settings`, its settings checked and filled in.
+@dataclass(frozen=True)
+class ModelTest:
+    """A check or probe with its settings."""
+
+    run: Callable[[Any], Finding]
+    of_data: bool  # it takes the data, and no model
+
+
+def find(package: ModuleType, settings: dict[str, dict[str, Any]]) -> dict[str, ModelTest]:
+    """The model test of each name in `settings`, its settings checked and filled in.
 
     Each module has a validated record `Settings`. All faults are raised together, as SettingsError.
     """
@@ -35,6 +45,7 @@ def find(package: ModuleType, settings: dict[str, dict[str, Any]]) -> dict[str, 
     return found
 
 
-def _bound(module: ModuleType, given: dict[str, Any]) -> Callable[..., Finding]:
+def _bound(module: ModuleType, given: dict[str, Any]) -> ModelTest:
     settings = module.Settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
-    return lambda subject: module.run(subject, settings)
+    first = next(iter(inspect.signature(module.run).parameters))
+    return ModelTest(run=lambda subject: module.run(subject, settings), of_data=first == "data")

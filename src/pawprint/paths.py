@@ -18,6 +18,7 @@ PRETRAIN_METRICS = Path("metrics/pretrain.json")
 STARTS = Path("models/start")  # <variant>/ each
 EXCLUDED = Path("data/check/excluded.csv")
 CHECK_REPORT = Path("metrics/check/report.json")
+CHECK_FIGURES = Path("plots/check")  # the report as a page, each check's figure and table
 GATE = Path("metrics/check/gate.json")
 COMPARISON = Path("metrics/compare/table.json")
 COMPARISON_CHARTS = Path("plots/compare")

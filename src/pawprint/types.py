@@ -225,10 +225,13 @@ class Finding:
     reading: str  # one sentence made from the numbers
     remedy: str | None = None
     figure: Figure | None = None
+    table: tuple[dict[str, Any], ...] = ()  # what was found, one by one, where the reading names but the first
+    drop_from_train: tuple[str, ...] = ()  # names of training pictures to leave out
 
     def as_json(self) -> dict[str, Any]:
-        """All but the figure, ready for `json.dump`."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "figure"}
+        """The verdict and what it stands on, ready for `json.dump`; not what a file of its own holds."""
+        elsewhere = ("figure", "table", "drop_from_train")
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in elsewhere}
 
 
 @dataclasses.dataclass(frozen=True)

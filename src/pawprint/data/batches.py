@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import torch
@@ -62,6 +63,10 @@ class TrainBatches:
             images = self.augment(self.split.images[rows], flips[own], shifts[own])
             labels = torch.from_numpy(self.split.labels[rows])
             yield Batch(standardize(unit_range(images), self.data), labels)
+
+    def without_end(self) -> Iterator[Batch]:
+        """The batches of the first epoch, of the second, and so on."""
+        return (batch for epoch in count(1) for batch in self.epoch(epoch))
 
     def _order(self, epoch: int) -> np.ndarray:
         """The rows of train in the order of one epoch, (N,)."""

@@ -4,6 +4,8 @@ What the folder holds stands in packed.py, which writes it.
 """
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,8 @@ from pawprint.types import Data, Split
 def load(folder: Path, excluded: Path | None = None) -> Data:
     """The prepared data, its pictures memory-mapped (read-only).
 
-    `excluded` is a CSV with the one column image_name: training pictures to leave out. Those left are then
-    held in memory; mean and std stay those of the whole of train. Raises DataError for a folder that is not
-    a prepared one and for names that are not in train.
+    `excluded` is a CSV with the one column image_name: training pictures to leave out. Raises DataError for a folder
+    that is not a prepared one, a CSV that is not one, and names that are not in train.
     """
     try:
         description = json.loads((folder / "data.json").read_text(encoding="utf-8"))
@@ -27,12 +28,8 @@ def load(folder: Path, excluded: Path | None = None) -> Data:
         raise DataError(f"{folder.resolve()}: no data.json; run `dvc repro prepare` first") from None
     table = read_table(folder / "split.csv")
     parts = {part: _load_part(folder, part, table[table["split"] == part]) for part in PARTS}
-    if excluded is not None:
-        parts["train"] = _without(parts["train"], excluded)
-    return Data(
-        train=parts["train"],
-        val=parts["val"],
-        test=parts["test"],
+    data = Data(
+        **parts,
         unlabelled=None,
         class_names=description["class_names"],
         image_shape=tuple(description["image_shape"]),
@@ -41,6 +38,22 @@ def load(folder: Path, excluded: Path | None = None) -> Data:
         split_hash=description["split_hash"],
         content_hash=description["content_hash"],
     )
+    return data if excluded is None else _without_those_in(excluded, data)
+
+
+def without(data: Data, names: Sequence[str]) -> Data:
+    """The data whose train lacks these pictures; those left are held in memory.
+
+    Mean and standard deviation stay those of the whole of train. Raises DataError for names that are not in train.
+    """
+    strangers = sorted(set(names) - set(data.train.names))
+    if strangers:
+        raise DataError(f"{len(strangers)} names are not in train: {listed(strangers)}")
+    if not names:
+        return data
+    train = data.train
+    keep = np.flatnonzero(~np.isin(train.names, names))
+    return replace(data, train=Split([train.names[i] for i in keep], train.images[keep], train.labels[keep]))
 
 
 def _load_part(folder: Path, part: str, rows: pd.DataFrame) -> Split:
@@ -54,15 +67,11 @@ def _load_part(folder: Path, part: str, rows: pd.DataFrame) -> Split:
     return Split(names=rows["image_name"].tolist(), images=images, labels=labels)
 
 
-def _without(train: Split, excluded: Path) -> Split:
+def _without_those_in(excluded: Path, data: Data) -> Data:
     try:
         names = pd.read_csv(excluded, dtype=str, keep_default_na=False)["image_name"].tolist()
+        return without(data, names)
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{excluded}: expected a CSV with the column image_name: {error}") from error
-    strangers = sorted(set(names) - set(train.names))
-    if strangers:
-        raise DataError(f"{excluded}: {len(strangers)} names are not in train: {listed(strangers)}")
-    if not names:
-        return train
-    keep = np.flatnonzero(~np.isin(train.names, names))
-    return Split([train.names[i] for i in keep], train.images[keep], train.labels[keep])
+    except DataError as error:
+        raise DataError(f"{excluded}: {error}") from None

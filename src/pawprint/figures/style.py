@@ -6,6 +6,7 @@ of its own, so that a black-and-white print still tells the variants apart. `.dv
 (a test holds that), and dashes for revisions.
 """
 
+import io
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -49,7 +50,14 @@ def dress(axes: Axes, x_label: str, y_label: str, title: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def png(figure: Figure) -> bytes:
+    """A PNG whose bytes depend on the figure alone."""
+    content = io.BytesIO()
+    figure.savefig(content, dpi=DPI, format="png", metadata={"Software": None})
+    return content.getvalue()
+
+
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG whose bytes depend on the figure alone."""
+    """Write the figure as PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=DPI, format="png", metadata={"Software": None})
+    path.write_bytes(png(figure))

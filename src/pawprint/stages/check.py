@@ -1,28 +1,39 @@
 """check: model tests that gate training. Writes the report always, the gate only when nothing stops.
 
-Every distinct (model, head, optimizer) among the resolved runs is checked. gate.json says no more than that
-the stopping checks passed, so that its bytes, and with them every training, outlast a new check.
+The pictures are checked once, and every distinct (model, head, optimizer) among the resolved runs, with what training
+pictures the first leaves. gate.json says no more than that the stopping checks passed, so that its bytes, and with them
+every training, outlast a new check.
 """
 
+import csv
+import io
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 from torch import nn
 
 from pawprint import atomic, checks, extensions, paths
 from pawprint.checks import CheckSubject
 from pawprint.data.batches import TrainBatches
-from pawprint.data.prepared import load
+from pawprint.data.prepared import load, without
 from pawprint.errors import CheckFailed, SettingsError
+from pawprint.figures.style import save
 from pawprint.models import starting_model
+from pawprint.objectives import build_objective
 from pawprint.params import read_resolved, read_study
-from pawprint.seeding import seed_run
+from pawprint.report.findings import Entry, Group, findings_page
+from pawprint.seeding import preserve_rng, seed_run
 from pawprint.stages.entry import run_stage
 from pawprint.training.optimizers import build_optimizer
 from pawprint.training.schedules import build_schedule
 from pawprint.types import Data, Finding, RunSpec
 
 LEVELS = ("stop", "warn")
+PICTURES = "pictures"  # what a check of the data alone is about
+VERDICTS: dict[bool | None, str] = {True: "passed", False: "failed", None: "no verdict"}
+
+Report = dict[str, dict[str, Finding]]  # subject → check → finding
 
 
 def main() -> None:
@@ -31,20 +42,27 @@ def main() -> None:
     levels = _levels(study.checks)
     settings = {name: {k: v for k, v in given.items() if k != "level"} for name, given in study.checks.items()}
     found = extensions.find(checks, settings)
-    specs = [spec for variant in study.variants for spec in read_resolved(paths.resolved(variant))]
     data = load(paths.PREPARED)
+    specs = [spec for variant in study.variants for spec in read_resolved(paths.resolved(variant))]
     for spec in specs:
         _fits(spec, data)
-    report = {
-        label: {name: _run(name, run, _subject(spec, data)) for name, run in found.items()}
-        for label, spec in _distinct(specs).items()
-    }
-    atomic.write_json(paths.CHECK_REPORT, _as_json(report, levels))
+    of_pictures = {name: _run(name, test.run, data) for name, test in found.items() if test.of_data}
+    dropped = sorted({name for finding in of_pictures.values() for name in finding.drop_from_train})
+    left = without(data, dropped) if len(dropped) < len(data.train) else data
+    report: Report = {PICTURES: of_pictures} if of_pictures else {}
+    for kind, of_kind in _kinds(specs).items():
+        report[kind] = {
+            name: _run(name, test.run, _subject(kind, of_kind, left))
+            for name, test in found.items()
+            if not test.of_data
+        }
+    _write(report, levels, study.study)
     stopping = _announce(report, levels)
     if stopping:
         listed = "\n  ".join(stopping)
-        raise CheckFailed(f"nothing is trained before this is mended (report: {paths.CHECK_REPORT}):\n  {listed}")
-    atomic.write_text(paths.EXCLUDED, "image_name\n")
+        page = paths.CHECK_FIGURES / "report.html"
+        raise CheckFailed(f"nothing is trained before this is mended; pictures and figures: {page}\n  {listed}")
+    atomic.write_text(paths.EXCLUDED, _excluded(dropped))
     atomic.write_json(paths.GATE, {"passed": True})
 
 
@@ -60,28 +78,42 @@ def _levels(settings: dict[str, dict[str, Any]]) -> dict[str, str]:
     return levels
 
 
-def _distinct(specs: list[RunSpec]) -> dict[str, RunSpec]:
-    """One spec for each (model, head, optimizer), by a name that says which."""
-    kinds: dict[str, RunSpec] = {}
+def _kinds(specs: list[RunSpec]) -> dict[str, list[RunSpec]]:
+    """The specs of each (model, head, optimizer), by a name that says which."""
+    kinds: dict[str, list[RunSpec]] = {}
     for spec in specs:
         widths = f"-{'-'.join(map(str, spec.mlp_widths))}" if spec.model == "mlp" else ""
         start = "-pretrained" if spec.pretrained else ""
-        kinds.setdefault(f"{spec.model}{widths}{start}, {spec.optimizer}", spec)
+        kinds.setdefault(f"{spec.model}{widths}{start}, {spec.optimizer}", []).append(spec)
     return kinds
 
 
-def _subject(spec: RunSpec, data: Data) -> CheckSubject:
-    seed_run(spec.seed, spec.threads)
-    model = starting_model(spec, data, paths.start(spec.variant))
-    batch = next(TrainBatches(data, spec).epoch(1))
-    return CheckSubject(spec, data, model, build_optimizer(spec, model), batch)
+def _subject(kind: str, specs: list[RunSpec], data: Data) -> CheckSubject:
+    """The first of the specs, with the rates of all."""
+    spec = specs[0]
+
+    def start(seed: int) -> nn.Module:
+        seed_run(seed, spec.threads)
+        return starting_model(spec, data, paths.start(spec.variant))
+
+    return CheckSubject(
+        name=kind,
+        data=data,
+        start=start,
+        optimizer_for=lambda model: build_optimizer(spec, model),
+        objective=build_objective(spec, data),
+        batches=TrainBatches(data, spec).without_end,
+        rates={s.variant if s.run == s.variant else f"{s.variant}/{s.run}": s.scaled_lr for s in specs},
+        seed=spec.seed,
+    )
 
 
-def _run(name: str, run: Callable[[CheckSubject], Finding], subject: CheckSubject) -> Finding:
+def _run(name: str, run: Callable[[Any], Finding], subject: CheckSubject | Data) -> Finding:
     """A subject on which the check itself breaks has failed it: the fault is told beside the others."""
     try:
-        return run(subject)
-    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        with preserve_rng():
+            return run(subject)
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         return Finding(
             name=name,
             question="Can the check run at all?",
@@ -98,23 +130,46 @@ def _fits(spec: RunSpec, data: Data) -> None:
     build_schedule(spec, build_optimizer(spec, nn.Linear(1, 1)), steps)
 
 
-def _as_json(report: dict[str, dict[str, Finding]], levels: dict[str, str]) -> dict[str, Any]:
-    return {
-        label: {name: {"level": levels[name], **finding.as_json()} for name, finding in findings.items()}
-        for label, findings in report.items()
+def _write(report: Report, levels: dict[str, str], study: str) -> None:
+    """The report as JSON and as a page, each finding's figure and table beside it."""
+    as_json = {
+        subject: {name: {"level": levels[name], **finding.as_json()} for name, finding in findings.items()}
+        for subject, findings in report.items()
     }
-
-
-def _announce(report: dict[str, dict[str, Finding]], levels: dict[str, str]) -> list[str]:
-    """Print a line a finding; return those that stop the graph."""
-    words: dict[bool | None, str] = {True: "passed", False: "FAILED", None: "no verdict"}
-    stopping = []
-    for label, findings in report.items():
+    atomic.write_json(paths.CHECK_REPORT, as_json)
+    groups = [
+        Group(subject, [Entry(finding, VERDICTS[finding.passed], levels[name]) for name, finding in findings.items()])
+        for subject, findings in report.items()
+    ]
+    lead = ["What was tested before any training. A test of level stop that fails stops the graph; one of level warn "
+            "is told."]  # fmt: skip
+    atomic.write_text(paths.CHECK_FIGURES / "report.html", findings_page(f"{study}: before training", lead, groups))
+    for subject, findings in report.items():
         for name, finding in findings.items():
-            print(f"{name} ({label}): {words[finding.passed]}: {finding.reading}")
+            place = paths.CHECK_FIGURES / (name if subject == PICTURES else f"{subject.replace(', ', '-')}-{name}")
+            if finding.figure is not None:
+                save(finding.figure, place.with_suffix(".png"))
+            if finding.table:
+                table = pd.DataFrame(finding.table).to_csv(index=False, lineterminator="\n")
+                atomic.write_text(place.with_suffix(".csv"), table)
+
+
+def _excluded(names: list[str]) -> str:
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\n").writerows([["image_name"], *([name] for name in names)])
+    return lines.getvalue()
+
+
+def _announce(report: Report, levels: dict[str, str]) -> list[str]:
+    """Print a line a finding; return those that stop the graph."""
+    stopping = []
+    for subject, findings in report.items():
+        for name, finding in findings.items():
+            verdict = "FAILED" if finding.passed is False else VERDICTS[finding.passed]
+            print(f"{name} ({subject}): {verdict}: {finding.reading}")
             if finding.passed is False and levels[name] == "stop":
-                remedy = f" Remedy: {finding.remedy}." if finding.remedy else ""
-                stopping.append(f"{name} ({label}): {finding.reading}.{remedy}")
+                remedy = f". Remedy: {finding.remedy}" if finding.remedy else ""
+                stopping.append(f"{name} ({subject}): {finding.reading}{remedy}.")
     return stopping
 
 

@@ -10,6 +10,7 @@ by git, so that the charts are there on a fresh clone without a pull.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ LOSSES = ["training_loss", "training_loss_smoothed"]
 GRADIENT_NORMS = ["gradient_norm_mean", "gradient_norm_total"]
 VALIDATION = [f"val_{score}" for score in SCORES]
 INTERVAL = ["test_accuracy", "test_accuracy_low", "test_accuracy_high"]
+PROBED_CURVES = {"brightness": "factor", "rotation": "degrees"}  # probe → what the pictures are changed by
+ACCURACY_AT = re.compile(r"accuracy_([\d.]+)")  # a probe's number, at a strength
 
 
 def main() -> None:
@@ -50,7 +53,8 @@ def main() -> None:
     atomic.write_json(paths.COMPARISON, as_json(rows))
     steps, epochs = _curves(specs, "steps"), _curves(specs, "epochs")
     steps["training_loss_smoothed"] = _smoothed(steps, "training_loss")
-    _write_tables(table, steps, epochs, _brightness(specs, study.probed))
+    probed = {probe: _probed_curve(specs, study.probed, probe, strength) for probe, strength in PROBED_CURVES.items()}
+    _write_tables(table, steps, epochs, probed)
     _draw_overview(table, rows)
     for question, variants in (study.questions or {"all": list(study.variants)}).items():
         chosen = [row for variant in variants for row in rows if row.variant == variant]
@@ -160,25 +164,27 @@ def _smoothed(steps: pd.DataFrame, column: str) -> pd.Series:
     return values.transform(lambda training: training.ewm(span=SMOOTHING_STEPS).mean()).where(steps[column].notna())
 
 
-def _brightness(specs: list[RunSpec], probed: tuple[str, ...]) -> pd.DataFrame:
-    """What the probe of that name found, a row for each training and factor; empty if it did not run."""
+def _probed_curve(specs: list[RunSpec], probed: tuple[str, ...], probe: str, strength: str) -> pd.DataFrame:
+    """Accuracy with its 95 % interval against how strongly pictures were changed; empty if the probe did not run."""
     rows = []
     for spec in specs:
         if spec.variant not in probed:
             continue
         path = paths.probe_metrics(spec.variant)
         _require(path, f"dvc repro probe@{spec.variant}")
-        findings = json.loads(path.read_text(encoding="utf-8")).get("brightness", {})
+        findings = json.loads(path.read_text(encoding="utf-8")).get(probe, {})
         numbers = findings.get(spec.key, {}).get("numbers", {})
         rows += [
-            [*_identity(spec).values(), float(name.removeprefix("accuracy_")), accuracy]
+            [*_identity(spec).values(), float(at[1]), accuracy, numbers[f"{name}_low"], numbers[f"{name}_high"]]
             for name, accuracy in numbers.items()
-            if name.startswith("accuracy_") and name != "accuracy_mean"
+            if (at := ACCURACY_AT.fullmatch(name))
         ]
-    return pd.DataFrame(rows, columns=[*IDENTITY, "factor", "test_accuracy"])
+    return pd.DataFrame(rows, columns=[*IDENTITY, strength, *INTERVAL])
 
 
-def _write_tables(table: pd.DataFrame, steps: pd.DataFrame, epochs: pd.DataFrame, brightness: pd.DataFrame) -> None:
+def _write_tables(
+    table: pd.DataFrame, steps: pd.DataFrame, epochs: pd.DataFrame, probed: dict[str, pd.DataFrame]
+) -> None:
     few = thinned(steps)
     x_steps = [*IDENTITY, *X_LABELS]
     charts = {
@@ -187,7 +193,7 @@ def _write_tables(table: pd.DataFrame, steps: pd.DataFrame, epochs: pd.DataFrame
         "gradient_norm": few[[*x_steps, *GRADIENT_NORMS]],
         "validation": epochs[[*x_steps, "epoch", *VALIDATION]],
         "test_accuracy": table[[*IDENTITY, *INTERVAL, "n_test"]],
-        "brightness": brightness,
+        **probed,
     }
     for name, chart in charts.items():
         text = chart.to_csv(index=False, float_format=SIGNIFICANT_DIGITS, lineterminator="\n")

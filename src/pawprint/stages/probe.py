@@ -22,10 +22,10 @@ def main(variant: str) -> None:
     for spec in read_resolved(paths.resolved(variant)):
         seed_run(spec.seed, spec.threads)
         weights = paths.train_outputs(variant).models / spec.key / "weights.safetensors"
-        subject = ProbeSubject(spec, data, load_weights(weights, build_model(spec, data)))
-        for name, run in found.items():
+        subject = ProbeSubject(spec.name, data, load_weights(weights, build_model(spec, data)))
+        for name, test in found.items():
             with preserve_rng():
-                finding = run(subject)
+                finding = test.run(subject)
             findings[name][spec.key] = finding.as_json()
             print(f"{name} ({spec.name}): {finding.reading}")
             if finding.figure is not None:

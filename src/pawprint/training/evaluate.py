@@ -1,6 +1,7 @@
 """How good a model is on a split: the one function behind validation, test and every probe."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -11,6 +12,18 @@ from pawprint.data.batches import in_order, standardize
 from pawprint.types import Data, Evaluation, Split
 
 BATCH_SIZE = 256  # fixed, so that the same weights give the same bytes wherever they are evaluated
+
+
+@contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Every module in eval mode, and each put back by itself: frozen parts may be in eval mode while others train."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 @torch.inference_mode()
@@ -26,14 +39,12 @@ def evaluate(
 
     `alter` changes the pictures (B, C, H, W), in [0, 1], before they are standardized: what a probe does.
     """
-    device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
     logits = []
-    for images, _ in in_order(split, BATCH_SIZE):
-        images = images.to(device)
-        logits.append(model(standardize(alter(images) if alter else images, data)).cpu())
-    model.train(was_training)
+    with eval_mode(model):
+        for images, _ in in_order(split, BATCH_SIZE):
+            images = images.to(device)
+            logits.append(model(standardize(alter(images) if alter else images, data)).cpu())
     log_probabilities = torch.cat(logits).double().log_softmax(dim=1)  # (N, K)
     labels = torch.from_numpy(np.array(split.labels))
     predictions = log_probabilities.argmax(dim=1)

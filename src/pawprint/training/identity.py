@@ -13,7 +13,8 @@ from pawprint.types import Data, RunSpec
 
 def run_id(spec: RunSpec, data: Data, start: Path | None = None) -> str:
     """16 hex digits; names the resumable state and the W&B run. `start`: the file of pretrained weights."""
-    content = [spec_as_dict(spec), data.content_hash, len(data.train), code_hash(), versions()]
+    pictures = hashlib.sha256("\n".join(data.train.names).encode()).hexdigest()  # some may have been left out
+    content = [spec_as_dict(spec), data.content_hash, pictures, code_hash(), versions()]
     if spec.pretrained and start is not None and start.is_file():
         content.append(hashlib.sha256(start.read_bytes()).hexdigest())
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

@@ -1,0 +1,286 @@
+"""Are pictures shared between train, val and test?
+
+Method, in three steps. Pictures that are equal pixel by pixel are found by their content. Of the others, pairs whose
+perceptual hashes (data/hashes.py) differ in at most `radius` bits are candidates: each picture, and each window of
+it, against each other one as it is and mirrored. A candidate is a copy if, aligned, its details correlate by `likeness`
+or more (data/likeness.py). A copy across parts is a leak; one inside a part is told, and is none.
+
+The limit of likeness is measured, with `python -m benchmarks.leakage`: at 0.95 no two of 2,220 drawn pictures are
+accused (the most alike: 0.93), nor any two photographs that do not show one scene. The radius is measured as well: of
+crops by a tenth, 14 bits bring 99 % to the second step, 12 bits 95 to 97 %.
+
+Limits: of copies cropped by a tenth a twentieth is missed, of copies changed in three ways at once up to as many;
+a turn, a crop of more than that, or a copy in other colors is not looked for. Two frames of one scene, taken a
+moment apart, can count as copies, and mostly should. Pictures of fewer than `MIN_PIXELS` a side, and even ones,
+hold too little to be told apart: of these only equal ones are found.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass as plain_dataclass
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from pawprint.data.hashes import WHOLE, WINDOWS, Pairs, Window, near_pairs_between, phashes, thumbnails
+from pawprint.data.likeness import likeness
+from pawprint.figures.pairs import ShownPair, pairs_figure
+from pawprint.types import STRICT, Data, Finding, NonNegativeInt, Split
+
+PARTS = ("train", "val", "test")
+MIN_PIXELS = 16  # side
+MIN_CONTRAST = 2.0  # standard deviation, of 255: below, a hash is noise
+SCREEN = 0.65  # correlation before alignment; 1 % of crops by a tenth are below 0.74
+
+CROPPED_SIDE = 0.965  # of the aligned window: below, the kind is called cropped
+
+
+@dataclass(frozen=True, config=ConfigDict(**STRICT))
+class Settings:
+    radius: Annotated[int, Field(ge=0, le=16)] = 14  # bits of 64 by which the hashes of a candidate pair may differ
+    likeness: Annotated[float, Field(gt=0, le=1)] = 0.95  # correlation of the aligned details, from which on: a copy
+    cropped: bool = True  # look for crops and borders as well: 7 times the search
+    on_leak: Literal["fail", "drop_from_train"] = "fail"  # drop: train's copies of val's and test's pictures go
+    n_named: NonNegativeInt = 3  # pairs named in the reading
+    n_shown: NonNegativeInt = 8  # pairs drawn in the figure
+
+
+@plain_dataclass(frozen=True, order=True)
+class Picture:
+    """Where a picture is."""
+
+    part: str
+    row: int
+    name: str
+
+
+@plain_dataclass(frozen=True)
+class CopyPair:
+    """Two pictures that are one; `first` is of an earlier part, or an earlier row of the same."""
+
+    first: Picture
+    second: Picture
+    distance: int  # bits between the hashes that brought them together
+    likeness: float
+    kind: str  # identical, alike, mirrored, cropped, mirrored and cropped
+
+    @property
+    def parts(self) -> tuple[str, str]:
+        return self.first.part, self.second.part
+
+    @property
+    def crosses(self) -> bool:
+        return self.first.part != self.second.part
+
+
+class Match(NamedTuple):
+    """How a candidate pair fits once aligned."""
+
+    likeness: float
+    distance: int  # bits
+    side: float  # of the window that fits, as a share of the picture's
+
+
+def run(data: Data, settings: Settings) -> Finding:
+    pairs = find(data, settings)
+    crossing = [pair for pair in pairs if pair.crosses]
+    dropped = dropped_names(pairs) if settings.on_leak == "drop_from_train" else []
+    # What dropping from train cannot mend: copies between val and test.
+    left = [pair for pair in crossing if not (dropped and "train" in pair.parts)]
+    nothing_left = bool(dropped) and len(dropped) == len(data.train)
+    return Finding(
+        name="leakage",
+        question="Are pictures shared between train, val and test?",
+        numbers=_numbers(data, pairs, len(dropped)),
+        passed=not left and not nothing_left,
+        limit="no pair across parts" + (" but those dropped from train" if dropped else ""),
+        reading=_reading(data, pairs, len(dropped), settings.n_named),
+        remedy=_remedy(left, nothing_left),
+        figure=_figure(data, pairs, settings.n_shown),
+        table=tuple(_row(pair) for pair in pairs),
+        drop_from_train=tuple(dropped),
+    )
+
+
+def find(data: Data, settings: Settings) -> list[CopyPair]:
+    """All pairs of copies: those across parts first, then inside each; within these the most alike first."""
+    pictures = [Picture(part, row, name) for part in PARTS for row, name in enumerate(getattr(data, part).names)]
+    members, thumbs = _distinct([data.train, data.val, data.test])
+    found = {(i, i): (1.0, 0, "identical") for i, rows in enumerate(members) if len(rows) > 1}
+    if min(data.image_shape[1:]) >= MIN_PIXELS:
+        found |= _near_copies(thumbs, settings)
+    pairs = [
+        CopyPair(pictures[a], pictures[b], distance, alike, kind)
+        for (i, j), (alike, distance, kind) in found.items()
+        for a, b in _across(members[i], members[j], pictures)
+    ]
+    return sorted(pairs, key=_order)
+
+
+def dropped_names(pairs: Sequence[CopyPair]) -> list[str]:
+    """Names of train's pictures that have a copy in val or test, sorted."""
+    return sorted({pair.first.name for pair in pairs if pair.crosses and pair.first.part == "train"})
+
+
+def _row(pair: CopyPair) -> dict[str, str | float]:
+    return {
+        "first_part": pair.first.part,
+        "first_name": pair.first.name,
+        "second_part": pair.second.part,
+        "second_name": pair.second.name,
+        "kind": pair.kind,
+        "likeness": round(pair.likeness, 4),
+    }
+
+
+def _order(pair: CopyPair) -> tuple[bool, float, int, int, int, int]:
+    places = (PARTS.index(pair.first.part), pair.first.row, PARTS.index(pair.second.part), pair.second.row)
+    return (not pair.crosses, -round(pair.likeness, 6), *places)
+
+
+def _distinct(splits: Sequence[Split]) -> tuple[list[list[int]], np.ndarray]:
+    """The rows of each distinct picture, counted through all parts, and the distinct ones' thumbnails.
+
+    Hundreds of equal placeholders would otherwise make a pair each with each, and many times over.
+    """
+    members: dict[bytes, list[int]] = {}
+    thumbs = []
+    row = 0
+    for split in splits:
+        for image in split.images:
+            digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+            if digest not in members:
+                members[digest] = []
+                thumbs.append(thumbnails(image[None])[0])
+            members[digest].append(row)
+            row += 1
+    return list(members.values()), np.stack(thumbs)
+
+
+def _near_copies(thumbs: np.ndarray, settings: Settings) -> dict[tuple[int, int], tuple[float, int, str]]:
+    """(i, j), i < j, of distinct pictures that are copies → likeness, distance, kind of the best alignment."""
+    rows = np.flatnonzero(thumbs.mean(axis=3).std(axis=(1, 2)) >= MIN_CONTRAST)
+    thumbs = thumbs[rows]
+    turned = np.ascontiguousarray(thumbs[:, :, ::-1])
+    as_it_is, mirrored = (thumbs, phashes(thumbs)), (turned, phashes(turned))
+    found: dict[tuple[int, int], tuple[float, int, str]] = {}
+    for window in WINDOWS if settings.cropped else (WHOLE,):
+        hashes = as_it_is[1] if window == WHOLE else phashes(thumbs, window)
+        for targets, target_hashes in (as_it_is, mirrored):
+            pairs = near_pairs_between(hashes, target_hashes, settings.radius)
+            for i, j, match in _copies(thumbs, targets, pairs, window, settings.likeness):
+                key = (int(rows[min(i, j)]), int(rows[max(i, j)]))
+                kind = _kind(targets is turned, match.side < CROPPED_SIDE)
+                if key not in found or match.likeness > found[key][0]:
+                    found[key] = (match.likeness, match.distance, kind)
+    return found
+
+
+def _copies(
+    thumbs: np.ndarray, targets: np.ndarray, pairs: Pairs, window: Window, least: float
+) -> Iterator[tuple[int, int, Match]]:
+    """Of the candidates those in which the first's window is the second's target: rows, and how they match."""
+    other = pairs.first != pairs.second
+    first, second, distance = (column[other] for column in pairs)
+    alike, side = likeness(thumbs, targets, first, second, window, SCREEN)
+    for k in np.flatnonzero(alike >= least):
+        yield int(first[k]), int(second[k]), Match(float(alike[k]), int(distance[k]), float(side[k]))
+
+
+def _kind(mirrored: bool, cropped: bool) -> str:
+    words = [word for word, holds in (("mirrored", mirrored), ("cropped", cropped)) if holds]
+    return " and ".join(words) or "alike"
+
+
+def _across(first: list[int], second: list[int], pictures: list[Picture]) -> Iterator[tuple[int, int]]:
+    """Each member of either with the first of the other in each part: enough to name everything that is shared."""
+    pairs = set()
+    for some, others in ((first, second), (second, first)):
+        heads = {pictures[row].part: row for row in reversed(others)}
+        pairs |= {(min(a, b), max(a, b)) for a in some for b in heads.values() if a != b}
+    yield from sorted(pairs)
+
+
+def _numbers(data: Data, pairs: Sequence[CopyPair], n_dropped: int) -> dict[str, float]:
+    counts = {
+        f"n_{first}_{second}" if first != second else f"n_inside_{first}": 0.0
+        for index, first in enumerate(PARTS)
+        for second in PARTS[index:]
+    }
+    for pair in pairs:
+        first, second = pair.parts
+        counts[f"n_{first}_{second}" if pair.crosses else f"n_inside_{first}"] += 1
+    return {
+        "n_pairs_across": float(sum(pair.crosses for pair in pairs)),
+        **counts,
+        "test_in_train_percent": _percent_in_train(data, pairs, "test"),
+        "val_in_train_percent": _percent_in_train(data, pairs, "val"),
+        "n_dropped_from_train": float(n_dropped),
+    }
+
+
+def _percent_in_train(data: Data, pairs: Sequence[CopyPair], part: str) -> float:
+    rows = {pair.second.row for pair in pairs if pair.parts == ("train", part)}
+    return 100 * len(rows) / max(1, len(getattr(data, part)))
+
+
+def _reading(data: Data, pairs: Sequence[CopyPair], n_dropped: int, n_named: int) -> str:
+    crossing = [pair for pair in pairs if pair.crosses]
+    n_inside = len(pairs) - len(crossing)
+    inside = f"; {n_inside} {_pairs(n_inside)} of copies inside one part" if n_inside else ""
+    if not crossing:
+        n_pictures = sum(len(getattr(data, part)) for part in PARTS)
+        return f"no copy across parts among {n_pictures:,} pictures{inside}"
+    counts: dict[tuple[str, str], int] = defaultdict(int)
+    for pair in crossing:
+        counts[pair.parts] += 1
+    where = ", ".join(f"{n} between {first} and {second}" for (first, second), n in sorted(counts.items()))
+    named = "; ".join(
+        f"{pair.first.part}'s {pair.first.name} and {pair.second.part}'s {pair.second.name} ({pair.kind})"
+        for pair in crossing[:n_named]
+    )
+    more = f" and {len(crossing) - n_named} more" if len(crossing) > n_named else ""
+    share = f"{_percent_in_train(data, pairs, 'test'):.2g} % of test's pictures are in train"
+    dropped = f"; {n_dropped} of train's pictures are dropped" if n_dropped else ""
+    listed = f": {named}{more}" if named else ""
+    return f"{len(crossing)} {_pairs(len(crossing))} of copies across parts ({where}); {share}{dropped}{inside}{listed}"
+
+
+def _pairs(n: int) -> str:
+    return "pair" if n == 1 else "pairs"
+
+
+def _remedy(left: Sequence[CopyPair], nothing_left: bool) -> str | None:
+    one_part = "put all copies of a picture into one part"
+    if nothing_left:
+        return f"{one_part}: each of train's pictures is in val or test, and nothing would be left of it"
+    if any("train" in pair.parts for pair in left):
+        return (
+            f"{one_part}, or take train's out of it (in a study: `data.split_file`, or `checks.leakage.on_leak: "
+            "drop_from_train`)"
+        )
+    return f"{one_part} (in a study: `data.split_file`): val and test share some, which no drop mends" if left else None
+
+
+def _figure(data: Data, pairs: Sequence[CopyPair], n_shown: int) -> Figure | None:
+    if not pairs[:n_shown]:
+        return None
+    shown = [
+        ShownPair(
+            _pixels(data, pair.first),
+            _pixels(data, pair.second),
+            (pair.first.part, pair.first.name),
+            (pair.second.part, pair.second.name),
+            f"{pair.kind}, likeness {pair.likeness:.2f}",
+        )
+        for pair in pairs[:n_shown]
+    ]
+    return pairs_figure(shown, f"Copies: {len(shown)} of {len(pairs)} {_pairs(len(pairs))}")
+
+
+def _pixels(data: Data, picture: Picture) -> np.ndarray:
+    return np.asarray(getattr(data, picture.part).images[picture.row])

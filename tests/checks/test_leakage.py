@@ -1,0 +1,192 @@
+"""Sound data passes; a copy of each kind, planted across parts, is found, named and told for what it is."""
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image, ImageEnhance, ImageOps
+from pydantic import ValidationError
+
+from pawprint.checks.leakage import Settings, dropped_names, find, run
+from pawprint.data.decode import square
+from pawprint.data.sources.procedural import BREEDS, draw_pet
+from pawprint.types import Data, Split
+
+DRAWN_PIXELS = 160  # of the files, which copies are made of
+PIXELS = 64
+
+
+def jpeg(image: Image.Image, quality: int = 85) -> Image.Image:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer).convert("RGB")
+
+
+def crop(image: Image.Image, left: float, top: float, right: float, bottom: float) -> Image.Image:
+    width, height = image.size
+    return image.crop((round(left * width), round(top * height), round(right * width), round(bottom * height)))
+
+
+COPIES: dict[str, tuple[str, Callable[[Image.Image], Image.Image]]] = {
+    "recompressed": ("alike", lambda image: jpeg(image, 30)),
+    "resized": ("alike", lambda image: image.resize((80, 80), Image.Resampling.LANCZOS)),
+    "mirrored": ("mirrored", lambda image: jpeg(ImageOps.mirror(image))),
+    "cropped": ("cropped", lambda image: jpeg(crop(image, 0.05, 0.05, 0.95, 0.95))),
+    "cropped at a corner": ("cropped", lambda image: jpeg(crop(image, 0.0, 0.1, 0.9, 1.0))),
+    "brighter": ("alike", lambda image: jpeg(ImageEnhance.Brightness(image).enhance(1.2))),
+    "darker": ("alike", lambda image: jpeg(ImageEnhance.Brightness(image).enhance(0.7))),
+    "grey": ("alike", lambda image: jpeg(image.convert("L").convert("RGB"))),
+    "black border": ("cropped", lambda image: ImageOps.expand(image, 8, "black")),
+    "red border": ("cropped", lambda image: ImageOps.expand(image, 16, "red")),
+    "grey in a red border": ("cropped", lambda image: ImageOps.expand(image.convert("L").convert("RGB"), 8, "red")),
+    "mirrored and cropped": (
+        "mirrored and cropped",
+        lambda image: jpeg(crop(ImageOps.mirror(image), 0.05, 0.05, 0.95, 0.95), 60),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def originals() -> list[Image.Image]:
+    """Two pictures of each breed."""
+    return [
+        Image.fromarray(draw_pet(breed, seed=0, index=index, pixels=DRAWN_PIXELS))
+        for breed in BREEDS
+        for index in range(2)
+    ]
+
+
+def data_of(train: list[Image.Image], val: list[Image.Image], test: list[Image.Image], pixels: int = PIXELS) -> Data:
+    def split(part: str, images: list[Image.Image]) -> Split:
+        pictures = [square(image, pixels) for image in images]
+        names = [f"{part}_{row}.jpg" for row in range(len(pictures))]
+        array = np.stack(pictures) if pictures else np.empty((0, pixels, pixels, 3), dtype=np.uint8)
+        return Split(names, array, np.zeros(len(pictures), dtype=np.int64))
+
+    parts = [split(part, images) for part, images in (("train", train), ("val", val), ("test", test))]
+    return Data(*parts, None, ["any"], (3, pixels, pixels), (0.5,) * 3, (0.2,) * 3, "0" * 64, "1" * 64)
+
+
+@pytest.fixture
+def sound(originals: list[Image.Image]) -> Data:
+    return data_of(originals[:40], originals[40:56], originals[56:])
+
+
+@pytest.mark.parametrize("pixels", [16, 32, 64])
+def test_different_pictures_of_one_breed_pass(originals: list[Image.Image], pixels: int) -> None:
+    finding = run(data_of(originals[::2], [], originals[1::2], pixels), Settings())
+    assert finding.passed
+    assert not any(finding.numbers.values())
+    assert "no copy across parts" in finding.reading
+    assert finding.remedy is None
+    assert finding.figure is None
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_a_copy_of_each_kind_is_found(originals: list[Image.Image], copy: str) -> None:
+    kind, change = COPIES[copy]
+    kept = list(range(10, 30))
+    data = data_of(originals[:40], originals[40:50], [*originals[50:], *(change(originals[k]) for k in kept)])
+    n_others = len(originals) - 50
+    pairs = find(data, Settings())
+    found = {(pair.first.row, pair.second.row - n_others) for pair in pairs if pair.crosses}
+    assert found <= {(k, place) for place, k in enumerate(kept)}
+    assert len(found) >= 18
+    assert sum(pair.kind == kind for pair in pairs) >= len(pairs) / 2
+    assert run(data, Settings()).passed is False
+
+
+@pytest.mark.parametrize("copy", ["recompressed", "mirrored"])
+def test_the_pair_is_named_counted_and_drawn(sound: Data, originals: list[Image.Image], copy: str) -> None:
+    kind, change = COPIES[copy]
+    image = square(change(originals[7]), PIXELS)
+    test = Split([*sound.test.names, "twin $1.jpg"], np.concatenate([sound.test.images, image[None]]), _labels(sound))
+    finding = run(replace(sound, test=test), Settings())
+    assert finding.passed is False
+    assert f"train's train_7.jpg and test's twin $1.jpg ({kind})" in finding.reading
+    assert finding.numbers["n_train_test"] == finding.numbers["n_pairs_across"] == 1
+    assert finding.numbers["test_in_train_percent"] == pytest.approx(100 / len(test))
+    assert "drop_from_train" in (finding.remedy or "")
+    assert finding.figure is not None
+    FigureCanvasAgg(finding.figure).draw()
+
+
+def _labels(data: Data) -> np.ndarray:
+    return np.zeros(len(data.test) + 1, dtype=np.int64)
+
+
+def test_copies_inside_a_part_are_told_and_pass(originals: list[Image.Image]) -> None:
+    finding = run(data_of([*originals[:20], jpeg(originals[3])], originals[20:30], originals[30:]), Settings())
+    assert finding.passed
+    assert finding.numbers["n_inside_train"] == 1
+    assert "1 pair of copies inside one part" in finding.reading
+
+
+def test_train_can_do_without_its_copies(originals: list[Image.Image]) -> None:
+    data = data_of(originals[:40], [*originals[40:50], jpeg(originals[5])], [*originals[50:], jpeg(originals[9])])
+    settings = Settings(on_leak="drop_from_train")
+    finding = run(data, settings)
+    assert finding.passed
+    assert finding.numbers["n_dropped_from_train"] == 2
+    names = dropped_names(find(data, settings))
+    assert names == ["train_5.jpg", "train_9.jpg"]
+    kept = [row for row, name in enumerate(data.train.names) if name not in names]
+    train = Split([data.train.names[row] for row in kept], data.train.images[kept], data.train.labels[kept])
+    assert run(replace(data, train=train), Settings()).passed
+
+
+def test_dropping_from_train_mends_no_copies_between_val_and_test(originals: list[Image.Image]) -> None:
+    data = data_of([*originals[:40], originals[45]], originals[40:50], [*originals[50:], jpeg(originals[42])])
+    finding = run(data, Settings(on_leak="drop_from_train"))
+    assert finding.passed is False
+    assert "val and test share some" in (finding.remedy or "")
+
+
+def test_dropping_everything_is_no_way_out(originals: list[Image.Image]) -> None:
+    data = data_of(originals[:5], originals[10:20], originals[:5])
+    finding = run(data, Settings(on_leak="drop_from_train"))
+    assert finding.passed is False
+    assert "nothing" in (finding.remedy or "")
+
+
+def test_hundreds_of_equal_placeholders_make_few_pairs(originals: list[Image.Image]) -> None:
+    blank = Image.new("RGB", (PIXELS, PIXELS), "white")
+    pairs = find(data_of([*originals[:10], *[blank] * 300], originals[10:20], [blank] * 100), Settings())
+    assert {pair.kind for pair in pairs} == {"identical"}
+    assert len(dropped_names(pairs)) == 300
+    assert len({pair.second.row for pair in pairs if pair.parts == ("train", "test")}) == 100
+    assert len(pairs) < 1000
+
+
+def test_blank_pictures_of_other_shades_are_not_alike() -> None:
+    shades = [Image.new("RGB", (PIXELS, PIXELS), (level,) * 3) for level in range(0, 250, 25)]
+    assert not find(data_of(shades[:5], [], shades[5:]), Settings())
+
+
+def test_of_tiny_pictures_only_equal_ones_are_found(data: Data) -> None:
+    assert run(data, Settings()).passed
+    train = Split(["a", "b"], np.stack([data.test.images[4], data.test.images[5] ^ 1]), data.train.labels[:2])
+    assert [(p.first.name, p.second.name) for p in find(replace(data, train=train), Settings())] == [("a", "test_4")]
+
+
+def test_crops_are_looked_for_only_if_asked(originals: list[Image.Image]) -> None:
+    corner = COPIES["red border"][1](originals[0])
+    data = data_of(originals[:10], [], [corner])
+    assert find(data, Settings())
+    assert not find(data, Settings(cropped=False))
+
+
+def test_two_runs_say_the_same(originals: list[Image.Image]) -> None:
+    data = data_of(originals[:40], originals[40:], [jpeg(image) for image in originals[:5]])
+    first, second = run(data, Settings()), run(data, Settings())
+    assert first.as_json() == second.as_json()
+    assert find(data, Settings()) == find(data, Settings())
+
+
+@pytest.mark.parametrize("wrong", [{"radius": 17}, {"likeness": 0.0}, {"on_leak": "ignore"}, {"radios": 3}])
+def test_wrong_settings_are_refused(wrong: dict) -> None:
+    with pytest.raises(ValidationError):
+        Settings(**wrong)
