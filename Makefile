@@ -8,7 +8,7 @@ UV := uv==0.13.8
 READY := .venv/.ready
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help setup repro quick test test-long lint bench requirements clean
+.PHONY: help setup repro quick audit faults test test-long lint bench requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,12 @@ repro: $(READY) ## run the pets study: JOBS trainings side by side, then the tab
 
 quick: $(READY) ## the two-minute tour: the digits study
 	@$(RUN) JOBS=$(JOBS) scripts/repro studies/digits
+
+audit: $(READY) ## test an inherited work in which faults are planted: `pawprint audit` finds them
+	@$(RUN) pawprint audit examples/inherited/work.py || [ $$? -eq 1 ]
+
+faults: $(READY) ## audit fifty planted faults and fifteen healthy works; writes docs/model-tests.md
+	@$(RUN) PYTHONPATH=src OMP_NUM_THREADS=1 python -m tests.faults
 
 test: $(READY) lint ## lint, types, imports, dependencies, tests
 	@$(RUN) python -m pytest

@@ -1,4 +1,4 @@
-"""What a person types: `pawprint train`, `pawprint init-data`. Heavy imports wait until a command needs them.
+"""What a person types: `pawprint train`, `init-data`, `audit`. Heavy imports wait until a command needs them.
 
 Exit codes: 0 done, 1 the work failed, 2 settings or options cannot be used, 130 interrupted.
 """
@@ -61,6 +61,24 @@ def init_data_command(
     from pawprint.data.init_data import init_data
 
     print(init_data(folder, paths.PARAMS))
+
+
+@app.command(
+    "audit",
+    epilog="FILE.py offers any of get_dataset() -> (train, val, test), get_model(), get_trained_model(), "
+    "get_test_set(), get_optimizer(model), get_loss(). Exit codes: 0 nothing failed, 1 a test failed, 2 one could "
+    "not run.",
+)
+def audit_work(
+    file: Annotated[Path, typer.Argument(help="Python that offers data and models; its code is run.")],
+    json_to: Annotated[str | None, typer.Option("--json", help="A .json to write, or - for stdout.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the page; default: runs/audit.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="This test alone; may be given several times.")] = None,
+) -> None:
+    """Test someone else's data, model and training: every check and probe, without any settings."""
+    from pawprint.audit.command import audit_command
+
+    sys.exit(audit_command(file, json_to, out, only or ()))
 
 
 def main() -> None:

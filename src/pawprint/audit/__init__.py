@@ -1,0 +1,1 @@
+"""Model tests on work that was written elsewhere: a Python file that offers its data and its model by functions."""
