@@ -96,7 +96,8 @@ def write_predictions(variant: str, specs: list[RunSpec]) -> None:
 
 
 def write_brightness(specs: list[RunSpec]) -> None:
-    found = {spec.key: {"numbers": {"accuracy_0.5": 0.4, "accuracy_mean": 0.4}} for spec in specs}
+    numbers = {"accuracy_0.5": 0.4, "accuracy_0.5_low": 0.3, "accuracy_0.5_high": 0.5, "accuracy_mean": 0.4}
+    found = {spec.key: {"numbers": numbers} for spec in specs}
     paths.probe_metrics("baseline").parent.mkdir(parents=True)
     paths.probe_metrics("baseline").write_text(json.dumps({"brightness": found}))
 
@@ -122,7 +123,7 @@ def chart(name: str) -> pd.DataFrame:
     return pd.read_csv(paths.COMPARISON_CHARTS / f"{name}.csv")
 
 
-CHARTS = ("learning_rate", "training_loss", "gradient_norm", "validation", "test_accuracy", "brightness")
+CHARTS = ("learning_rate", "training_loss", "gradient_norm", "validation", "test_accuracy", "brightness", "rotation")
 
 
 def test_compare_writes_table_and_charts(study: Path, capsys: pytest.CaptureFixture[str]):
