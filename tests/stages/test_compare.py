@@ -99,7 +99,7 @@ def write_brightness(specs: list[RunSpec]) -> None:
     numbers = {"accuracy_0.5": 0.4, "accuracy_0.5_low": 0.3, "accuracy_0.5_high": 0.5, "accuracy_mean": 0.4}
     found = {spec.key: {"numbers": numbers} for spec in specs}
     paths.probe_metrics("baseline").parent.mkdir(parents=True)
-    paths.probe_metrics("baseline").write_text(json.dumps({"brightness": found}))
+    paths.probe_metrics("baseline").write_text(json.dumps({"brightness": found, "rotation": found}))
 
 
 @pytest.fixture
