@@ -6,6 +6,7 @@ JOBS ?= 2
 PYTHON ?= python3
 UV := uv==0.13.8
 READY := .venv/.ready
+REMOTES := .venv/.remotes
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .PHONY: help setup repro quick audit faults test test-long lint bench requirements clean
@@ -20,6 +21,10 @@ $(READY): requirements.txt pyproject.toml
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
 	@.venv/bin/uv pip install --quiet --python .venv/bin/python -r requirements.txt
 	@.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps -e .
+	@touch $@
+
+$(REMOTES): $(READY) requirements-remotes.txt
+	@.venv/bin/uv pip install --quiet --python .venv/bin/python -r requirements-remotes.txt
 	@touch $@
 
 setup: $(READY) ## make .venv with the pinned requirements
@@ -39,7 +44,7 @@ faults: $(READY) ## audit fifty planted faults and fifteen healthy works; writes
 test: $(READY) lint ## lint, types, imports, dependencies, tests
 	@$(RUN) python -m pytest
 
-test-long: $(READY) ## what takes longer
+test-long: $(REMOTES) ## what takes longer
 	@$(RUN) python -m pytest -m long
 
 lint: $(READY) ## ruff, mypy, import-linter, deptry
@@ -52,9 +57,11 @@ lint: $(READY) ## ruff, mypy, import-linter, deptry
 bench: $(READY) ## side-by-side ratios: step, epoch, start-up (BENCH="step epoch" for some)
 	@$(RUN) PYTHONPATH=src python -m benchmarks $(BENCH)
 
-requirements: $(READY) ## resolve pyproject.toml into requirements.txt anew
+requirements: $(READY) ## resolve pyproject.toml into requirements*.txt anew
 	@.venv/bin/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal \
 	  --no-header --no-annotate --quiet --output-file requirements.txt
+	@.venv/bin/uv pip compile pyproject.toml --extra remotes --constraint requirements.txt --python-version 3.11 \
+	  --universal --no-header --no-annotate --quiet --output-file requirements-remotes.txt
 
 clean: ## remove what `make` can make again, but no results
 	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache src/*.egg-info
