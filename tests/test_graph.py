@@ -30,7 +30,7 @@ def imports() -> grimp.ImportGraph:
 
 def closure(imports: grimp.ImportGraph, stage: str) -> set[str]:
     """The source files that the stage's process imports, relative to the package; empty __init__ left out."""
-    roots = {f"pawprint.stages.{stage}"}
+    roots = {"pawprint.stages", f"pawprint.stages.{stage}"}  # the package's own module runs first
     if stage in FOUND_BY_NAME:
         roots |= imports.find_descendants(FOUND_BY_NAME[stage])
     modules = roots.union(*(imports.find_upstream_modules(root) for root in roots))

@@ -7,7 +7,7 @@ from pawprint import paths
 from pawprint.data.prepared import load
 from pawprint.errors import SettingsError
 from pawprint.params import nearest
-from pawprint.training.identity import run_id
+from pawprint.training.identity import identity, run_id
 from pawprint.training.variant import train_variant
 from pawprint.types import RunSpec, StudySettings
 
@@ -26,10 +26,10 @@ def train_by_hand(
         raise SettingsError([f"--seed {seed}: {variant} has the seeds {seeds}"])
     data = load(paths.PREPARED, paths.EXCLUDED)
     start = paths.pretrained_weights()
-    root = out or paths.runs() / "train" / f"{variant}-{run_id(chosen[0], data, start)[:8]}"
+    root = out or paths.runs() / "train" / f"{variant}-{run_id(identity(chosen[0], data, start))[:8]}"
     if any(root.resolve().is_relative_to(Path(name).resolve()) for name in DVC_OUTPUTS):
         raise SettingsError([f"--out {root}: that is among DVC's outputs, which only `dvc repro` writes"])
     outputs = paths.train_outputs(variant, root)
-    for record in train_variant(chosen, data, outputs, study.trackers, study.save_every_seconds, start):
+    for record in train_variant(chosen, data, outputs, study.conduct, start):
         yield f"{record.spec.name}: {record.reading}"
     yield f"weights, curves and metrics: {root}"

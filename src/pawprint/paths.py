@@ -4,6 +4,7 @@ Paths are relative to the study's folder, in which every stage runs. What one pe
 needs (resumable state, trackers' files, timings) lies outside DVC's outputs, below `runs()`.
 """
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -35,6 +36,8 @@ TRAINING_CODE = (
     "data/views.py",
     "diagnostics/gradient_norm.py",
     "errors.py",
+    "interruption.py",
+    "locks.py",
     "models",
     "network.py",
     "objectives",
@@ -42,6 +45,7 @@ TRAINING_CODE = (
     "paths.py",
     "progress.py",
     "seeding.py",
+    "stages/__init__.py",
     "stages/entry.py",
     "stages/train.py",
     "tracking",
@@ -107,8 +111,13 @@ def runs() -> Path:
     return here / "runs"
 
 
-def resumable_state(run_id: str) -> Path:
-    return runs() / "state" / f"{run_id}.safetensors"
+def resumable_state(variant: str, key: str, run_id: str) -> Path:
+    return runs() / "state" / f"{variant}-{key}-{run_id}.safetensors"
+
+
+def lock(of: str) -> Path:
+    """The file that is locked by whoever works on `of`, a training's id or the folder it writes to."""
+    return runs() / "locks" / hashlib.sha256(of.encode()).hexdigest()[:16]
 
 
 def pretraining_data() -> Path:

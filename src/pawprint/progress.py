@@ -19,9 +19,9 @@ PLAIN_EVERY_SECONDS = 15.0
 class Reporter:
     """Tells how far a piece of work is: `advance()` after each part of it, `note(...)` what to show beside."""
 
-    def __init__(self, name: str, total: int, done: int, bar: Progress | None, quiet: bool) -> None:
+    def __init__(self, name: str, total: int, done: int, bar: Progress | None) -> None:
         self.name, self.total, self.done = name, total, done
-        self.bar, self.quiet = bar, quiet
+        self.bar = bar
         self.task = bar.add_task(name, total=total, completed=done, note="") if bar else None
         self.said_at = time.monotonic()
         self.noted = ""
@@ -42,12 +42,16 @@ class Reporter:
     def say(self, text: str) -> None:
         """A line that stays."""
         self.said_at = time.monotonic()
-        if self.quiet:
-            return
         if self.bar is not None:
             self.bar.console.print(f"{self.name}  {text}", markup=False, highlight=False)
         else:
-            print(f"{self.name}  {text}", file=sys.stderr, flush=True)
+            tell(self.name, text)
+
+
+def tell(name: str, text: str) -> None:
+    """A line of `name`'s that stays, where there is no bar; nothing with --quiet."""
+    if os.environ.get("PAWPRINT_PROGRESS", "") != "quiet":
+        print(f"{name}  {text}", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -55,9 +59,9 @@ def progress(name: str, total: int, done: int = 0) -> Iterator[Reporter]:
     """Report `total` parts of work under `name`, of which `done` are done already."""
     style = os.environ.get("PAWPRINT_PROGRESS", "")
     if style == "quiet" or style == "plain" or not sys.stderr.isatty():
-        yield Reporter(name, total, done, bar=None, quiet=style == "quiet")
+        yield Reporter(name, total, done, bar=None)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
                TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield Reporter(name, total, done, bar=bar, quiet=False)
+        yield Reporter(name, total, done, bar=bar)

@@ -126,6 +126,15 @@ RUN_IDENTITY = ("study", "variant", "run", "seed", "pretrained_on")
 RUN_SETTINGS = tuple(f.name for f in dataclasses.fields(RunSpec) if f.name not in RUN_IDENTITY)
 
 
+@dataclasses.dataclass(frozen=True)
+class Conduct:
+    """How trainings are gone about: what shapes none of their numbers."""
+
+    trackers: tuple[str, ...] = ()
+    save_every_seconds: float = 30.0
+    workers: int = 0
+
+
 @validated(frozen=True, config=STRICT)
 class StudySettings:
     """What params.yaml holds besides the settings of a training."""
@@ -142,6 +151,11 @@ class StudySettings:
     probed: tuple[str, ...] = ()  # the variants that `probe` looks into
     trackers: tuple[Literal["dvclive", "wandb", "tensorboard"], ...] = ()
     save_every_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0  # of the resumable state
+    workers: Annotated[int, Field(ge=0, le=64)] = 0  # processes that make batches ahead; 0: the training's own
+
+    @property
+    def conduct(self) -> Conduct:
+        return Conduct(self.trackers, self.save_every_seconds, self.workers)
 
 
 @dataclasses.dataclass(frozen=True)

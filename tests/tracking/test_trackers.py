@@ -12,12 +12,12 @@ import pytest
 
 from pawprint import tracking
 from pawprint.training.variant import train_variant
-from pawprint.types import Data, RunSpec, TrainOutputs
+from pawprint.types import Conduct, Data, RunSpec, TrainOutputs
 
 
 def train(spec: RunSpec, data: Data, folder: Path, *trackers: str) -> TrainOutputs:
     outputs = TrainOutputs(folder / "models", folder / "plots", folder / "metrics.json")
-    train_variant([spec], data, outputs, trackers, save_every_seconds=1e9)
+    train_variant([spec], data, outputs, Conduct(trackers))
     return outputs
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pawprint.errors import PawprintError
-from pawprint.training.checkpoint import load_state, load_weights, save_state, save_weights
+from pawprint.training.checkpoint import load_weights, read_state, save_state, save_weights
 
 
 def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -14,7 +14,7 @@ def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
         "rng": torch.get_rng_state(),
     }
     save_state(tmp_path / "s", tree)
-    back = load_state(tmp_path / "s")
+    back = read_state(tmp_path / "s")
     assert torch.equal(back["a"], tree["a"])
     assert torch.equal(back["rng"], tree["rng"])
     assert back["b"][0] == [1, 2.5, None, "x", True]
@@ -35,7 +35,8 @@ def test_a_cut_state_is_no_state(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "s"
     save_state(path, {"a": torch.randn(100)})
     path.write_bytes(path.read_bytes()[:cut])
-    assert load_state(path) is None
+    with pytest.raises(PawprintError, match="not a whole"):
+        read_state(path)
 
 
 def test_weights_that_do_not_fit_are_told_apart(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pawprint.errors import SettingsError
 from pawprint.models import build_model
 from pawprint.training import checkpoint, loop, variant
 from pawprint.training.evaluate import evaluate
-from pawprint.types import Data, RunSpec, TrainOutputs
+from pawprint.types import Conduct, Data, RunSpec, TrainOutputs
 
 
 def nothing(*_: Any) -> None:
@@ -93,7 +93,7 @@ def test_stopped_and_resumed_is_the_same_as_never_stopped(
     with pytest.raises(Killed):
         loop.run(training, nothing, nothing, save=save, save_every_seconds=0)
     resumed = variant.set_up(spec, data)
-    resumed.load_state_dict(checkpoint.load_state(tmp_path / "state"))
+    resumed.load_state_dict(checkpoint.read_state(tmp_path / "state"))
     assert 0 < resumed.state.step < whole.state.step
     loop.run(resumed, nothing, nothing, save=nothing, save_every_seconds=1e9)
     assert same_weights(whole.state.model, resumed.state.model)
@@ -105,7 +105,7 @@ def test_stopped_and_resumed_is_the_same_as_never_stopped(
 def test_a_loss_that_is_not_finite_ends_the_training_as_its_outcome(data: Data, spec: RunSpec, tmp_path: Path) -> None:
     outputs = TrainOutputs(tmp_path / "models", tmp_path / "plots", tmp_path / "metrics.json")
     diverging = replace(spec, optimizer="sgd", lr=1e30)
-    (record,) = variant.train_variant([diverging], data, outputs, trackers=(), save_every_seconds=1e9)
+    (record,) = variant.train_variant([diverging], data, outputs, Conduct())
     assert record.outcome == "diverged"
     assert "at step" in record.reading
     assert "learning rate 1e+30" in record.reading

@@ -1,14 +1,18 @@
 """From packed arrays to what a model sees. No picture is decoded here: that was `prepare`'s work."""
 
 import math
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 from pawprint.data.views import FlipAndCrop
+from pawprint.interruption import end_with
 from pawprint.seeding import generator
 from pawprint.types import Data, RunSpec, Split
 
@@ -42,10 +46,13 @@ class TrainBatches:
     A last batch of a single example is left out: batch normalisation has no variance of one example.
     With `sampling: balanced` an epoch has as many examples, of every class the same number (or one more): those of
     small classes are repeated, of large ones some wait for another epoch.
+
+    `workers` processes make batches ahead (0: made when asked for). A batch is a function of seed, epoch and number
+    alone, so that their count changes no byte.
     """
 
-    def __init__(self, data: Data, spec: RunSpec) -> None:
-        self.data, self.split, self.spec = data, data.train, spec
+    def __init__(self, data: Data, spec: RunSpec, workers: int = 0) -> None:
+        self.data, self.split, self.spec, self.workers = data, data.train, spec, workers
         n = len(self.split)
         left_over = n % spec.batch_size
         self.steps_per_epoch = math.ceil(n / spec.batch_size) - (left_over == 1 and n > 1)
@@ -57,12 +64,15 @@ class TrainBatches:
         flips, shifts = self.augment.draw(epoch)
         # One augmentation a picture; where pictures are repeated, one a place in the epoch.
         drawn = order if self.spec.sampling == "natural" else np.arange(len(order))
-        for number in range(start, self.steps_per_epoch):
+
+        def batch(number: int) -> Batch:
             places = slice(number * self.spec.batch_size, (number + 1) * self.spec.batch_size)
             rows, own = order[places], drawn[places]
             images = self.augment(self.split.images[rows], flips[own], shifts[own])
-            labels = torch.from_numpy(self.split.labels[rows])
-            yield Batch(standardize(unit_range(images), self.data), labels)
+            return Batch(standardize(unit_range(images), self.data), torch.from_numpy(self.split.labels[rows]))
+
+        numbers = range(start, self.steps_per_epoch)
+        return made_ahead(batch, numbers, self.workers) if self.workers else map(batch, numbers)
 
     def without_end(self) -> Iterator[Batch]:
         """The batches of the first epoch, of the second, and so on."""
@@ -78,6 +88,35 @@ class TrainBatches:
         rows = [_cycled(np.flatnonzero(self.split.labels == label), quota, chance)
                 for label, quota in zip(classes, quotas, strict=True)]  # fmt: skip
         return chance.permutation(np.concatenate(rows))
+
+
+class _Batches(Dataset[Batch]):
+    def __init__(self, batch: Callable[[int], Batch]) -> None:
+        self.batch = batch
+
+    def __getitem__(self, number: int) -> Batch:
+        return self.batch(number)
+
+
+def made_ahead(batch: Callable[[int], Batch], numbers: range, workers: int) -> Iterator[Batch]:
+    """`batch` of each of the numbers, in their order, by `workers` processes that end with this one."""
+    parent = os.getpid()
+    return iter(
+        DataLoader(
+            _Batches(batch),
+            sampler=numbers,
+            batch_size=None,  # they are batches already
+            collate_fn=_as_it_is,
+            num_workers=workers,
+            generator=torch.Generator(),  # the workers' seed is not to be drawn from the training's generator
+            multiprocessing_context="fork",
+            worker_init_fn=lambda _: end_with(parent),
+        )
+    )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
 
 
 def _cycled(rows: np.ndarray, n: int, chance: np.random.Generator) -> np.ndarray:

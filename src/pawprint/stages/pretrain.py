@@ -45,7 +45,9 @@ def _source_task(study: StudySettings) -> dict[str, Any]:
     from pawprint.data.faults import how_to_go_on, read_faults
     from pawprint.data.packed import pack
     from pawprint.data.prepared import load
-    from pawprint.training.variant import forget_state, summary, train_run, write_training
+    from pawprint.training.identity import identity
+    from pawprint.training.resumable import Resumable
+    from pawprint.training.variant import summary, train_run, write_training
 
     settings, spec = pretraining(study)
     paths.pretraining_data().mkdir(parents=True, exist_ok=True)
@@ -56,10 +58,12 @@ def _source_task(study: StudySettings) -> dict[str, Any]:
             SOURCES[settings.source](settings, unfinished)
         pack(folder / "fetch", folder / "prepare", settings, how_to_go_on("`dvc repro`", "pretrain.data.on_bad"))
         data = load(folder / "prepare")
-        training, record = train_run(spec, data, study.trackers, study.save_every_seconds)
+        state = Resumable(spec, identity(spec, data))
+        with state.held():
+            training, record = train_run(spec, data, study.conduct, state)
+            write_training(training, record, paths.PRETRAINED, paths.PRETRAINED)
+            state.forget()
         shutil.copyfile(folder / "prepare/dropped.csv", paths.PRETRAINED / "dropped.csv")
-    write_training(training, record, paths.PRETRAINED, paths.PRETRAINED)
-    forget_state(record)
     n_dropped = len(read_faults(paths.PRETRAINED / "dropped.csv"))
     dropped = f" ({n_dropped} left out: {paths.PRETRAINED / 'dropped.csv'})" if n_dropped else ""
     counts = {"n_classes": len(data.class_names), "n_train": len(data.train), "n_dropped": n_dropped}

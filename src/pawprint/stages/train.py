@@ -12,9 +12,7 @@ def main(variant: str) -> None:
     study, _ = read_study(paths.PARAMS)  # for what shapes no number: trackers, how often to save
     specs = read_resolved(paths.resolved(variant))
     data = load(paths.PREPARED, paths.EXCLUDED)
-    records = train_variant(
-        specs, data, paths.train_outputs(variant), study.trackers, study.save_every_seconds, paths.start(variant)
-    )
+    records = train_variant(specs, data, paths.train_outputs(variant), study.conduct, paths.start(variant))
     for record in records:
         print(f"{record.spec.name}: {record.reading}")
 

@@ -43,21 +43,21 @@ def snapshot(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
-def save_state(path: Path, tree: Any) -> None:
-    """Any nesting of dicts, lists, tensors and JSON values, in one file, atomically."""
+def save_state(path: Path, tree: Any, keep: Path | None = None) -> None:
+    """Any nesting of dicts, lists, tensors and JSON values, in one file, atomically; what was there goes to `keep`."""
     tensors: dict[str, torch.Tensor] = {}
     skeleton = json.dumps(_skeleton(tree, tensors))
-    atomic.write_bytes(path, save(tensors, metadata={"skeleton": skeleton}))
+    atomic.write_bytes(path, save(tensors, metadata={"skeleton": skeleton}), keep)
 
 
-def load_state(path: Path) -> Any | None:
-    """What `save_state` wrote; None if there is no whole file."""
+def read_state(path: Path) -> Any:
+    """What `save_state` wrote; FileNotFoundError, or PawprintError for a file that is not whole."""
     try:
         with safe_open(path, framework="pt") as file:
             skeleton = json.loads(file.metadata()["skeleton"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (FileNotFoundError, SafetensorError):
-        return None
+    except SafetensorError as error:
+        raise PawprintError(f"{path}: not a whole safetensors file ({error})") from None
     return _fill(skeleton, tensors)
 
 

@@ -5,19 +5,29 @@ import json
 import platform
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from pawprint import paths
 from pawprint.params import spec_as_dict
 from pawprint.types import Data, RunSpec
 
 
-def run_id(spec: RunSpec, data: Data, start: Path | None = None) -> str:
-    """16 hex digits; names the resumable state and the W&B run. `start`: the file of pretrained weights."""
-    pictures = hashlib.sha256("\n".join(data.train.names).encode()).hexdigest()  # some may have been left out
-    content = [spec_as_dict(spec), data.content_hash, pictures, code_hash(), versions()]
+def identity(spec: RunSpec, data: Data, start: Path | None = None) -> dict[str, str]:
+    """What a training is made of, each part as a hash. `start`: the file of pretrained weights."""
+    parts = {
+        "settings": _hash(spec_as_dict(spec)),
+        "pictures": _hash([data.content_hash, data.train.names]),  # some may have been left out of train
+        "code": code_hash(),
+        "versions": _hash(versions()),
+    }
     if spec.pretrained and start is not None and start.is_file():
-        content.append(hashlib.sha256(start.read_bytes()).hexdigest())
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+        parts["starting weights"] = hashlib.sha256(start.read_bytes()).hexdigest()
+    return parts
+
+
+def run_id(parts: dict[str, str]) -> str:
+    """16 hex digits; names the resumable state and the W&B run."""
+    return _hash(parts)[:16]
 
 
 def code_hash() -> str:
@@ -34,3 +44,7 @@ def versions() -> dict[str, str]:
     """What the numbers depend on beside our own code."""
     packages = ("torch", "torchvision", "lightning", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -11,7 +11,8 @@ from lightning.fabric import Fabric
 
 from pawprint.data.batches import Batch, TrainBatches
 from pawprint.diagnostics.gradient_norm import gradient_norm
-from pawprint.objectives import build_objective
+from pawprint.interruption import uninterrupted
+from pawprint.objectives import Objective, build_objective
 from pawprint.training import checkpoint
 from pawprint.training.evaluate import evaluate
 from pawprint.training.history import History
@@ -71,51 +72,65 @@ Log = Callable[[dict[str, float], int], None]  # values by name, after this many
 
 
 def run(t: Training, log_step: Log, log_epoch: Log, save: Callable[[], None], save_every_seconds: float) -> None:
-    """Train `t` from where its state is to the end of its epochs, or to the first loss that is not finite."""
+    """Train `t` from where its state is to the end of its epochs, or to the first loss that is not finite.
+
+    It may be interrupted anywhere: a step, and an epoch's end, is done or not done, and `t` says how far it is.
+    """
     spec, state, per_epoch = t.spec, t.state, t.batches.steps_per_epoch
     objective = build_objective(spec, t.data)
-    if not t.history.epochs:
-        validate(t, epoch=0, log_epoch=log_epoch)
     saved_at = time.monotonic()
-    for epoch in range(state.step // per_epoch + 1, spec.epochs + 1):
-        if t.diverged:
-            return
-        for batch in t.batches.epoch(epoch, start=state.step % per_epoch):
-            batch = Batch(*t.fabric.to_device((batch.images, batch.labels)))
-            terms = objective(state.model, batch)
-            t.fabric.backward(terms.total)
-            norms = gradient_norm(state.model)  # as backward left them: before clipping
-            loss, rate = terms.total.item(), state.optimizer.param_groups[0]["lr"]
-            state.examples_seen += len(batch)
-            row = t.history.add_step(step=state.step + 1, epoch=epoch, examples_seen=state.examples_seen,
-                                     training_loss=loss, learning_rate=rate, **norms)  # fmt: skip
-            log_step(row, state.step + 1)
-            if not math.isfinite(loss):
-                t.diverged = _why(t, loss)
-                save()
-                return
-            if spec.clip_norm:
-                t.fabric.clip_gradients(state.model, state.optimizer, max_norm=spec.clip_norm)
-            state.optimizer.step()
-            state.optimizer.zero_grad()
-            _step_schedule(t, "step")
-            state.step += 1
-            if time.monotonic() - saved_at >= save_every_seconds and state.step % per_epoch:
+    while not t.diverged:
+        epoch, start = divmod(state.step, per_epoch)
+        if start == 0 and len(t.history.epochs) == epoch:
+            end_epoch(t, epoch, log_epoch)  # of epoch 0, too: the untrained model
+        if epoch == spec.epochs:
+            break
+        for batch in t.batches.epoch(epoch + 1, start):
+            with uninterrupted():
+                train_step(t, objective, batch, log_step)
+            if t.diverged:
+                break
+            if time.monotonic() - saved_at >= save_every_seconds:
                 save()
                 saved_at = time.monotonic()
-        _step_schedule(t, "epoch")
-        validate(t, epoch, log_epoch)
     save()
 
 
-def validate(t: Training, epoch: int, log_epoch: Log) -> None:
-    """Measure on val, and keep the weights if they are the best so far."""
+def train_step(t: Training, objective: Objective, batch: Batch, log_step: Log) -> None:
+    """Learn from one batch; a loss that is not finite ends the training instead."""
+    state = t.state
+    batch = Batch(*t.fabric.to_device((batch.images, batch.labels)))
+    terms = objective(state.model, batch)
+    t.fabric.backward(terms.total)
+    norms = gradient_norm(state.model)  # as backward left them: before clipping
+    loss, rate = terms.total.item(), state.optimizer.param_groups[0]["lr"]
+    state.examples_seen += len(batch)
+    epoch = state.step // t.batches.steps_per_epoch + 1
+    row = t.history.add_step(step=state.step + 1, epoch=epoch, examples_seen=state.examples_seen,
+                             training_loss=loss, learning_rate=rate, **norms)  # fmt: skip
+    log_step(row, state.step + 1)
+    if not math.isfinite(loss):
+        t.diverged = _why(t, loss)
+        return
+    if t.spec.clip_norm:
+        t.fabric.clip_gradients(state.model, state.optimizer, max_norm=t.spec.clip_norm)
+    state.optimizer.step()
+    state.optimizer.zero_grad()
+    _step_schedule(t, "step")
+    state.step += 1
+
+
+def end_epoch(t: Training, epoch: int, log_epoch: Log) -> None:
+    """Measure on val, keep the weights if they are the best so far, and step a schedule that goes by epochs."""
     result = evaluate(t.state.model, t.data.val, t.data)
     scores = {f"val_{name}": value for name, value in result.scores.items()}
-    row = t.history.add_epoch(epoch=epoch, step=t.state.step, examples_seen=t.state.examples_seen, **scores)
-    if t.best.is_beaten_by(result.scores, t.spec.select_on):
-        t.best = Best(epoch, result.scores, checkpoint.snapshot(t.state.model))
-    log_epoch(row, t.state.step)
+    with uninterrupted():
+        row = t.history.add_epoch(epoch=epoch, step=t.state.step, examples_seen=t.state.examples_seen, **scores)
+        if t.best.is_beaten_by(result.scores, t.spec.select_on):
+            t.best = Best(epoch, result.scores, checkpoint.snapshot(t.state.model))
+        if epoch:
+            _step_schedule(t, "epoch")
+        log_epoch(row, t.state.step)
 
 
 def _step_schedule(t: Training, now: Literal["step", "epoch"]) -> None:

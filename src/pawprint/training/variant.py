@@ -1,6 +1,8 @@
 """A variant's trainings, one after the other in one process: resumed where they were left, written when done."""
 
 import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,9 @@ from lightning.fabric import Fabric
 
 from pawprint import atomic, paths
 from pawprint.data.batches import TrainBatches
-from pawprint.errors import SettingsError
+from pawprint.errors import PawprintError, SettingsError
+from pawprint.interruption import Interrupted
+from pawprint.locks import Lock
 from pawprint.models import starting_model
 from pawprint.params import spec_as_dict
 from pawprint.progress import progress
@@ -18,51 +22,70 @@ from pawprint.tracking import Trackers
 from pawprint.training import checkpoint, loop
 from pawprint.training.evaluate import evaluate
 from pawprint.training.history import EPOCH_COLUMNS, STEP_COLUMNS
-from pawprint.training.identity import run_id, versions
+from pawprint.training.identity import identity, versions
 from pawprint.training.optimizers import build_optimizer
+from pawprint.training.resumable import Resumable
 from pawprint.training.schedules import build_schedule
-from pawprint.types import Data, RunRecord, RunSpec, TrainOutputs, TrainState
+from pawprint.types import Conduct, Data, RunRecord, RunSpec, TrainOutputs, TrainState
 
 
 def train_variant(
-    specs: list[RunSpec],
-    data: Data,
-    outputs: TrainOutputs,
-    trackers: tuple[str, ...],
-    save_every_seconds: float,
-    start: Path | None = None,
+    specs: list[RunSpec], data: Data, outputs: TrainOutputs, conduct: Conduct, start: Path | None = None
 ) -> list[RunRecord]:
     """Train each spec and write weights, curves and metrics to `outputs`; the resumable states go last.
 
-    `start`: the file of weights that pretrained runs begin with.
+    `start`: the file of weights that pretrained runs begin with. A process that trains the same is waited for; raises
+    PawprintError where one that trains something else writes to `outputs`.
     """
-    records = []
-    for spec in specs:
-        training, record = train_run(spec, data, trackers, save_every_seconds, start)
-        write_training(training, record, outputs.models / spec.key, outputs.curves, f"{spec.key}-")
-        records.append(record)
-    atomic.write_json(outputs.metrics, {record.spec.key: summary(record) for record in records})
-    for record in records:
-        forget_state(record)
+    states = [Resumable(spec, identity(spec, data, start)) for spec in specs]
+    records: list[RunRecord] = []
+    with ExitStack() as locks:
+        for spec, state in zip(specs, states, strict=True):
+            locks.enter_context(state.held())
+            if not records:
+                locks.enter_context(sole_writer(outputs.models))
+            training, record = train_run(spec, data, conduct, state, start)
+            write_training(training, record, outputs.models / spec.key, outputs.curves, f"{spec.key}-")
+            records.append(record)
+        atomic.write_json(outputs.metrics, {record.spec.key: summary(record) for record in records})
+        for state in states:
+            state.forget()
     return records
 
 
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """PawprintError if another process writes to `folder`."""
+    try:
+        lock = Lock(paths.lock(str(folder.resolve())))
+    except OSError:  # told by the state, which is kept beside
+        yield
+        return
+    if not lock.take():
+        raise PawprintError(
+            f"{folder}: process {lock.holder()} is writing there, a training of other settings, pictures or code: wait "
+            f"for its end, or stop it (`kill {lock.holder()}`; it saves what it has), and run this again"
+        )
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def train_run(
-    spec: RunSpec, data: Data, trackers: tuple[str, ...], save_every_seconds: float, start: Path | None = None
+    spec: RunSpec, data: Data, conduct: Conduct, state: Resumable, start: Path | None = None
 ) -> tuple[loop.Training, RunRecord]:
     """One training, from its saved state if there is one; test is evaluated once, at the very end."""
-    identity = run_id(spec, data, start)
-    state_file = paths.resumable_state(identity)
-    training = set_up(spec, data, start)
-    saved = checkpoint.load_state(state_file)
+    training = set_up(spec, data, start, conduct.workers)
+    saved = state.load()
     if saved is not None:
         training.load_state_dict(saved)
     total = spec.epochs * training.batches.steps_per_epoch
-    tracker = Trackers(trackers, spec, identity, {**spec_as_dict(spec), "split_hash": data.split_hash})
+    tracker = Trackers(conduct.trackers, spec, state.id, {**spec_as_dict(spec), "split_hash": data.split_hash})
     _retell(training, tracker)
     with progress(spec.name, total, training.state.step) as reporter:
         if saved is not None:
-            reporter.say(f"goes on at step {training.state.step} of {total}, from {state_file}")
+            reporter.say(f"goes on at step {training.state.step} of {total}, from {state.file}")
 
         def log_step(row: dict[str, float], step: int) -> None:
             tracker.log_step(row, step)
@@ -73,22 +96,27 @@ def train_run(
             reporter.note(_epoch_line(row, spec.epochs))
 
         def save() -> None:
-            checkpoint.save_state(state_file, training.state_dict())
+            state.save(training.state_dict())
 
-        loop.run(training, log_step, log_epoch, save, save_every_seconds)
-        record = _record(training, identity)
+        try:
+            loop.run(training, log_step, log_epoch, save, conduct.save_every_seconds)
+            record = _record(training, state.id)
+        except Interrupted as stop:
+            save()
+            reporter.say(f"{stop} at step {training.state.step} of {total}; {state.how_to_go_on}")
+            raise
         reporter.say(record.reading)
     tracker.finish({f"test_{name}": score for name, score in record.test.items()}, training.state.step)
     return training, record
 
 
-def set_up(spec: RunSpec, data: Data, start: Path | None = None) -> loop.Training:
+def set_up(spec: RunSpec, data: Data, start: Path | None = None, workers: int = 0) -> loop.Training:
     """Everything a training needs, at its starting point; SettingsError where settings and data do not fit."""
     if spec.accelerator == "cuda" and not torch.cuda.is_available():
         raise SettingsError([f"{spec.variant}: accelerator: cuda: torch finds none here; set accelerator: auto or cpu"])
     seed_run(spec.seed, spec.threads)
     fabric = Fabric(accelerator=spec.accelerator, devices=1)
-    batches = TrainBatches(data, spec)
+    batches = TrainBatches(data, spec, workers)
     if batches.steps_per_epoch == 0:
         raise SettingsError([f"{spec.variant}: the training set is empty"])
     model = starting_model(spec, data, start)
@@ -155,13 +183,6 @@ def summary(record: RunRecord) -> dict[str, Any]:
         **{f"val_{name}": score for name, score in record.val.items()},
         **{f"test_{name}": score for name, score in record.test.items()},
     }
-
-
-def forget_state(record: RunRecord) -> None:
-    """Delete the state to resume from: what it led to is written. A killed save may have left a part of one."""
-    state = paths.resumable_state(record.id)
-    for file in (state, *state.parent.glob(f".{state.name}.*")):
-        file.unlink(missing_ok=True)
 
 
 def _epoch_line(row: dict[str, float], epochs: int) -> str:
