@@ -9,7 +9,7 @@ READY := .venv/.ready
 REMOTES := .venv/.remotes
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help setup repro quick audit faults test test-long lint bench requirements clean
+.PHONY: help setup repro quick audit verify faults test test-long lint bench requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ quick: $(READY) ## the two-minute tour: the digits study
 
 audit: $(READY) ## test an inherited work in which faults are planted: `pawprint audit` finds them
 	@$(RUN) pawprint audit examples/inherited/work.py || [ $$? -eq 1 ]
+
+verify: $(READY) ## run the commit from scratch in a copy; every byte against dvc.lock (STUDY=studies/digits)
+	@$(RUN) pawprint verify --jobs $(JOBS) $(or $(STUDY),.)
 
 faults: $(READY) ## audit fifty planted faults and fifteen healthy works; writes docs/model-tests.md
 	@$(RUN) PYTHONPATH=src OMP_NUM_THREADS=1 python -m tests.faults

@@ -26,16 +26,22 @@ class Repository:
     def __init__(self, folder: Path, study: str = ".") -> None:
         self.folder, self.study = folder, study
 
-    def run(self, *command: str) -> str:
-        """Run in the study's folder, and return stdout; the command must succeed."""
-        environment = {name: value for name, value in os.environ.items() if name != "PAWPRINT_RUNS"}
-        environment |= {
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of a person who has activated the clone's environment."""
+        inherited = {name: value for name, value in os.environ.items() if name != "PAWPRINT_RUNS"}
+        return inherited | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(self.folder / "src"),  # the `pawprint` command is the clone's, too
             "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.org",
             "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.org", "OMP_NUM_THREADS": "1",
         }  # fmt: skip
-        done = subprocess.run(command, cwd=self.folder / self.study, env=environment, capture_output=True, text=True)
+
+    def run(self, *command: str) -> str:
+        """Run in the study's folder, and return stdout; the command must succeed."""
+        done = subprocess.run(
+            command, cwd=self.folder / self.study, env=self.environment, capture_output=True, text=True
+        )
         assert done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
         return done.stdout
 

@@ -81,6 +81,20 @@ def audit_work(
     sys.exit(audit_command(file, json_to, out, only or ()))
 
 
+@app.command("verify")
+def verify_study(
+    study: Annotated[Path, typer.Argument(help="The study's folder.")] = Path(),
+    jobs: Annotated[int, typer.Option(min=1, help="Trainings side by side.")] = 2,
+) -> None:
+    """Run the commit from scratch in a copy, and compare every output with what dvc.lock names."""
+    from pawprint.verify import verify
+
+    verification = verify(study, jobs)
+    for line in verification.lines():
+        print(line)
+    sys.exit(0 if verification.passed else 1)
+
+
 def main() -> None:
     """The `pawprint` command: errors become one message on stderr and an exit code."""
     try:

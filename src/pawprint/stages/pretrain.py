@@ -59,7 +59,7 @@ def _source_task(study: StudySettings) -> dict[str, Any]:
         pack(folder / "fetch", folder / "prepare", settings, how_to_go_on("`dvc repro`", "pretrain.data.on_bad"))
         data = load(folder / "prepare")
         state = Resumable(spec, identity(spec, data))
-        with state.held():
+        with state.wanted(), state.held():
             training, record = train_run(spec, data, study.conduct, state)
             write_training(training, record, paths.PRETRAINED, paths.PRETRAINED)
             state.forget()

@@ -5,6 +5,7 @@ split into its tensors and a JSON skeleton that says where each belongs; the ske
 entry (with two their order, and so the bytes, would vary).
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -46,19 +47,22 @@ def snapshot(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 def save_state(path: Path, tree: Any, keep: Path | None = None) -> None:
     """Any nesting of dicts, lists, tensors and JSON values, in one file, atomically; what was there goes to `keep`."""
     tensors: dict[str, torch.Tensor] = {}
-    skeleton = json.dumps(_skeleton(tree, tensors))
-    atomic.write_bytes(path, save(tensors, metadata={"skeleton": skeleton}), keep)
+    skeleton = _skeleton(tree, tensors)
+    header = json.dumps({"sha256": _digest(skeleton, tensors), "skeleton": skeleton})
+    atomic.write_bytes(path, save(tensors, metadata={"pawprint": header}), keep)
 
 
 def read_state(path: Path) -> Any:
     """What `save_state` wrote; FileNotFoundError, or PawprintError for a file that is not whole."""
     try:
         with safe_open(path, framework="pt") as file:
-            skeleton = json.loads(file.metadata()["skeleton"])
+            header = json.loads(file.metadata()["pawprint"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise PawprintError(f"{path}: not a whole safetensors file ({error})") from None
-    return _fill(skeleton, tensors)
+    if header["sha256"] != _digest(header["skeleton"], tensors):
+        raise PawprintError(f"{path}: its content is not what was written: damaged on the disk")
+    return _fill(header["skeleton"], tensors)
 
 
 def training_state(state: TrainState) -> dict[str, Any]:
@@ -85,6 +89,13 @@ def restore(state: TrainState, saved: dict[str, Any]) -> None:
         state.scheduler.load_state_dict(saved["scheduler"])
     state.step, state.examples_seen = saved["step"], saved["examples_seen"]
     torch.set_rng_state(saved["rng"])
+
+
+def _digest(skeleton: Any, tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(skeleton).encode())
+    for name in sorted(tensors):
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _skeleton(tree: Any, tensors: dict[str, torch.Tensor]) -> Any:

@@ -6,8 +6,9 @@ so that a training is not done twice at once: the second waits, and takes the re
 """
 
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ import psutil
 from pawprint import paths
 from pawprint.errors import PawprintError
 from pawprint.locks import Lock
-from pawprint.progress import tell
 from pawprint.training import checkpoint
 from pawprint.training.identity import run_id
 from pawprint.types import RunSpec
+
+WANTED = ".wanted-by-"
 
 
 class Resumable:
@@ -33,23 +35,32 @@ class Resumable:
         self.save_fails = False
 
     @contextmanager
+    def wanted(self) -> Iterator[None]:
+        """Inside, another process that comes to the end of this training keeps its state for this one to take."""
+        mark = self._mark(os.getpid())
+        try:
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+        except OSError as error:
+            self._cannot_save(error)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                mark.unlink(missing_ok=True)
+
+    @contextmanager
     def held(self) -> Iterator[None]:
         """Inside, no other process trains the same; waits for one that does."""
-        mark = self.file.with_suffix(f".waits-{os.getpid()}")
         try:
             lock = Lock(paths.lock(self.id))
-            mark.parent.mkdir(parents=True, exist_ok=True)
-            mark.touch()  # before the lock is asked for: its holder may be about to forget the state
         except OSError as error:
             self._cannot_save(error)
             yield
             return
-        try:
-            if not lock.take():
-                self._say(f"process {lock.holder()} trains the same: waits for its end, and takes its result")
-                lock.wait()
-        finally:
-            mark.unlink()
+        if not lock.take():
+            self._say(f"process {lock.holder()} trains the same: waits for its end, and takes its result")
+            lock.wait()
         try:
             yield
         finally:
@@ -84,10 +95,8 @@ class Resumable:
 
     def forget(self) -> None:
         """Delete the state: what it led to is written. Kept for a process that waits for it."""
-        waiting = [
-            int(mark.suffix.removeprefix(".waits-")) for mark in self.file.parent.glob(f"{self.file.stem}.waits-*")
-        ]
-        if any(psutil.pid_exists(pid) for pid in waiting):
+        others = (int(mark.suffix.removeprefix(WANTED)) for mark in self.file.parent.glob(self._mark("*").name))
+        if any(psutil.pid_exists(pid) for pid in others if pid != os.getpid()):
             return
         cut = self.file.parent.glob(f".{self.file.name}.*")  # what a killed save left
         for file in (self.file, self.before, *cut):
@@ -106,6 +115,9 @@ class Resumable:
             return None
         return dict(saved)
 
+    def _mark(self, pid: int | str) -> Path:
+        return self.file.with_suffix(f"{WANTED}{pid}")
+
     def _cannot_save(self, error: OSError) -> None:
         if not self.save_fails:
             self._say(f"its state cannot be saved in {self.file.parent} ({error.strerror}); the training goes on; "
@@ -113,7 +125,7 @@ class Resumable:
         self.save_fails = True
 
     def _say(self, text: str) -> None:
-        tell(self.name, text)
+        print(f"{self.name}  {text}", file=sys.stderr, flush=True)
 
     def _difference(self, file: Path) -> str:
         """What the training of another state is made of that this one is not."""

@@ -40,6 +40,8 @@ def train_variant(
     states = [Resumable(spec, identity(spec, data, start)) for spec in specs]
     records: list[RunRecord] = []
     with ExitStack() as locks:
+        for state in states:
+            locks.enter_context(state.wanted())
         for spec, state in zip(specs, states, strict=True):
             locks.enter_context(state.held())
             if not records:
