@@ -64,7 +64,8 @@ class Verification:
         if self.same_processor:
             yield f"this processor ({_named(self.here)}) is the one that dvc.lock was made on: nothing should differ"
         else:
-            yield f"this processor is another ({_named(self.here)}; dvc.lock: {_named(self.made_on)}): floats may differ"
+            others = f"{_named(self.here)}; dvc.lock's: {_named(self.made_on)}"
+            yield f"this processor is another ({others}): floats may differ"
         stay = len(self.conclusions) - len(self.overturned)
         yield f"{stay} of {len(self.conclusions)} conclusions of the comparison stay"
         for run, (before, now) in self.overturned.items():
@@ -120,6 +121,10 @@ def difference(before: Path, now: Path) -> str:
         elif (now / file).read_bytes() != (before / file).read_bytes():
             told.append(f"{file}: {_file_difference(before / file, now / file)}")
     return "; ".join(told) or f"{before} here is not what dvc.lock names either (`dvc checkout {before}`)"
+
+
+def _named(processor: dict[str, str]) -> str:
+    return ", ".join(value for value in processor.values() if value) or "unknown"
 
 
 def _file_difference(before: Path, now: Path) -> str:

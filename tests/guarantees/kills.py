@@ -173,7 +173,7 @@ def killed_trainings(folder: Path, n: int, seed: int) -> list[Row]:
             shutil.rmtree(killed / place, ignore_errors=True)
     how = (
         "SIGKILL, SIGTERM or SIGINT drawn at random, with 0, 1 or 2 loader workers, some twice in one training; gone "
-        "on with, weights, curves and metrics are byte for byte those of a training never stopped, and no child lived on"
+        "on with, weights, curves and metrics are byte for byte those of a training never stopped; no child lived on"
     )
     return [Row(f"a training killed during {phase} ends in the same bytes", tried[phase], held[phase], how)
             for phase in tried]  # fmt: skip
