@@ -1,0 +1,58 @@
+"""How far the guarantees hold, as a table in docs/guarantees.md.
+
+    python -m tests.guarantees [NAME …]
+
+Each is tried as often as the document says. Without names the table is written anew; with names, those are tried and
+told.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.guarantees.kills import killed_trainings
+from tests.guarantees.kills_of_dvc import killed_repros
+from tests.guarantees.row import Row
+from tests.guarantees.saves import damaged_states, killed_saves
+
+DOCUMENT = Path(__file__).parents[2] / "docs/guarantees.md"
+BEGIN, END = "<!-- guarantees: written by `make guarantees` -->", "<!-- end of guarantees -->"
+
+GUARANTEES: dict[str, Callable[[Path], list[Row]]] = {
+    "kills": lambda folder: killed_trainings(folder, 150, seed=0),
+    "kills of dvc": lambda folder: killed_repros(folder, 50, seed=0),
+    "saves": lambda folder: [killed_saves(folder, 300, seed=0), damaged_states(folder, 300, seed=0)],
+}
+
+
+def main(names: list[str]) -> None:
+    """Try each, tell its rows on stderr, and write the table."""
+    rows = []
+    for name in names or GUARANTEES:
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["PAWPRINT_RUNS"] = folder
+            rows += GUARANTEES[name](Path(folder))
+        print(f"{name}: {time.monotonic() - began:.0f} s", *rows, sep="\n  ", file=sys.stderr)
+    if not names:
+        _write(table(rows))
+
+
+def table(rows: list[Row]) -> str:
+    """A line each."""
+    lines = ["guarantee | tried | held | how", "--- | ---: | ---: | ---"]
+    lines += [f"{row.guarantee} | {row.tried:,} | {row.held:,} | {row.how}" for row in rows]
+    return "".join(f"| {line} |\n" for line in lines)
+
+
+def _write(table: str) -> None:
+    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{table}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
