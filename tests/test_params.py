@@ -111,7 +111,8 @@ def test_runs_of_a_variant_add_their_own_delta(tmp_path: Path) -> None:
 def test_resolved_file_reads_back_as_the_same_runs(tmp_path: Path) -> None:
     _, specs = read_study(ROOT / "params.yaml")
     own = [spec for spec in specs if spec.variant == "baseline"]
-    path = write(tmp_path, resolved_yaml(own))
+    path = tmp_path / "baseline.yaml"
+    path.write_text(resolved_yaml(own))
     assert read_resolved(path) == own
 
 

@@ -3,6 +3,7 @@
 Times differ from run to run, so they go below `runs/` and never into an output that DVC hashes.
 """
 
+import inspect
 import json
 import os
 import sys
@@ -12,14 +13,14 @@ from collections.abc import Callable
 import psutil
 
 from pawprint import paths
-from pawprint.errors import PawprintError
+from pawprint.errors import PawprintError, SettingsError, shown
 
 
 def run_stage(main: Callable[..., None]) -> None:
     """Call `main` with the command line's arguments; exit 0, 1 (work failed), 2 (settings) or 130."""
     work_started = time.time()
     try:
-        main(*sys.argv[1:])
+        main(*_arguments(main))
     except PawprintError as error:
         name = os.environ.get("DVC_STAGE", main.__module__)
         print(f"{name}: {error}", file=sys.stderr)
@@ -27,6 +28,14 @@ def run_stage(main: Callable[..., None]) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     _note_times(work_started)
+
+
+def _arguments(main: Callable[..., None]) -> list[str]:
+    names, given = list(inspect.signature(main).parameters), sys.argv[1:]
+    if len(given) != len(names):
+        usage = " ".join(["one argument, the" if names else "no arguments", *names])
+        raise SettingsError([f"command line: expected {usage}; found {shown(given)}"])
+    return given
 
 
 def _note_times(work_started: float) -> None:

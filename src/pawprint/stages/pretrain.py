@@ -20,7 +20,6 @@ from pawprint.types import StudySettings
 def main() -> None:
     """Write models/pretrain and its metrics."""
     study, _ = read_study(paths.PARAMS)
-    paths.PRETRAINED.mkdir(parents=True, exist_ok=True)
     source = {"source": study.pretrained_source}
     metrics = PRETRAININGS[study.pretrained_source](study)
     atomic.write_json(paths.PRETRAINED / "source.json", source)  # also where there is nothing else to write
@@ -57,6 +56,7 @@ def _source_task(study: StudySettings) -> dict[str, Any]:
         pack(folder / "fetch", folder / "prepare", settings, how_to_go_on("`dvc repro`", "pretrain.data.on_bad"))
         data = load(folder / "prepare")
         training, record = train_run(spec, data, study.trackers, study.save_every_seconds)
+        paths.PRETRAINED.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / "prepare/dropped.csv", paths.PRETRAINED / "dropped.csv")
     write_training(training, record, paths.PRETRAINED, paths.PRETRAINED)
     forget_state(record)

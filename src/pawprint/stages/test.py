@@ -18,7 +18,7 @@ from pawprint import atomic, paths
 from pawprint.data.prepared import load
 from pawprint.errors import PawprintError
 from pawprint.models import build_model
-from pawprint.params import read_resolved
+from pawprint.params import read_variant
 from pawprint.seeding import seed_run
 from pawprint.stages.entry import run_stage
 from pawprint.training.checkpoint import load_weights
@@ -30,9 +30,10 @@ LOSS_TOLERANCE = 1e-5  # relative: another processor rounds differently
 
 def main(variant: str) -> None:
     """Write metrics and tables of every checkpoint of the variant."""
+    specs = read_variant(variant)
     data = load(paths.PREPARED)
     runs, tables = {}, []
-    for spec in read_resolved(paths.resolved(variant)):
+    for spec in specs:
         folder = paths.train_outputs(variant).models / spec.key
         seed_run(spec.seed, spec.threads)
         model = load_weights(folder / "weights.safetensors", build_model(spec, data))
