@@ -34,7 +34,9 @@ def find(package: ModuleType, settings: dict[str, dict[str, Any]]) -> dict[str, 
     found, faults = {}, []
     for name, given in settings.items():
         if name not in available:
-            faults.append(f"{paths.PARAMS}: {section}.{cut(name)}: no such file in {section}/; {nearest(name, available)}")
+            faults.append(
+                f"{paths.PARAMS}: {section}.{cut(name)}: no such file in {section}/; {nearest(name, available)}"
+            )
             continue
         module = importlib.import_module(f"{package.__name__}.{name}")
         try:

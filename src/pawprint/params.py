@@ -10,17 +10,15 @@ there so that `dvc exp run -S variants.x.lr=…` finds a key to set.
 """
 
 import difflib
-import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from pawprint import paths
+from pawprint import contradictions, paths
 from pawprint.errors import SettingsError, shown
 from pawprint.types import NAME, RUN_IDENTITY, RUN_SETTINGS, DataSettings, RunSpec, StudySettings
 from pawprint.yaml_files import parse_yaml, read_yaml, to_yaml
@@ -35,9 +33,6 @@ Record = TypeVar("Record")
 TAKEN_FIGURES = ("test_accuracy", "all")  # of plots/compare, beside the questions'
 LONGEST_NAME = 80  # characters of a key in a message
 NAME_RULE = "letters, digits and _ . + - only, at most 64, beginning with a letter, digit or _"
-DRAWN_CLASSES = {"procedural": 37, "drawn_animals": 40}  # of the sources that draw as many pictures as one asks for
-MOST_DRAWN_BYTES = 100e9  # pictures as they are packed: drawing that many would take weeks
-MOST_PARAMETERS = 10**8  # of an MLP: 1.6 GB with gradients and Adam's two averages; ResNet-18 has 11 million
 
 
 def read_study(
@@ -61,7 +56,8 @@ def read_study(
     for variant, delta in study.variants.items():
         own = (overrides or {}) if of in (None, variant) else {}
         specs += _variant_runs(study, variant, defaults, delta, own, where, faults)
-    faults += _unknown_variants(study, where) + _question_faults(study, where) + _data_faults(study.data, where)
+    faults += _unknown_variants(study, where) + _question_faults(study, where)
+    faults += [f"{where}: data: {fault}" for fault in contradictions.of_data(study.data)]
     for name in ("trackers", "probed"):
         faults += _repeated(getattr(study, name), f"{where}: {name}")
     if study.pretrain or study.pretrained_source != "none":
@@ -90,7 +86,9 @@ def read_variant(variant: str) -> list[RunSpec]:
     if not re.fullmatch(NAME, variant) or not path.exists():
         known = sorted(file.stem for file in paths.RESOLVED.glob("*.yaml"))
         there = nearest(variant, known) if known else f"{paths.RESOLVED} is empty"
-        raise SettingsError([f"{shown(variant)}: no such variant; {there} (`dvc repro resolve` writes {paths.RESOLVED})"])
+        raise SettingsError(
+            [f"{shown(variant)}: no such variant; {there} (`dvc repro resolve` writes {paths.RESOLVED})"]
+        )
     return read_resolved(path)
 
 
@@ -110,7 +108,7 @@ def read_resolved(path: Path) -> list[RunSpec]:
         for seed in _seeds(settings.pop("seeds"), place, faults):
             spec = _validate(RunSpec, {**settings, "run": run, "seed": seed}, place, faults)
             specs += [spec] if spec else []
-    faults += [fault for spec in specs for fault in _contradictions(spec, f"{path}: {spec.run}")]
+    faults += [f"{path}: {spec.run}: {fault}" for spec in specs for fault in contradictions.of_run(spec)]
     if any(spec.variant != path.stem for spec in specs):
         faults.append(f"{path}: variant: expected {path.stem}, as the file's name says")
     if not specs and not faults:
@@ -217,30 +215,8 @@ def _question_faults(study: StudySettings, where: str) -> list[str]:
 
 
 def _repeated(names: Sequence[Any], place: str) -> list[str]:
-    twice = [name for name, count in Counter(map(shown, names)).items() if count > 1]
+    twice = [shown(name) for name, count in Counter(names).items() if count > 1]
     return [f"{place}: expected each once, found {', '.join(twice)} more than once"] if twice else []
-
-
-def _data_faults(data: DataSettings, where: str, section: str = "data") -> list[str]:
-    """What of a section `data` cannot work, whatever the pictures are."""
-    place, faults = f"{where}: {section}", []
-    n_pictures = data.n_per_class * DRAWN_CLASSES.get(data.source, 0)
-    pixels = max(data.draw_pixels, data.image_size)
-    size = 3 * n_pictures * pixels**2
-    if size > MOST_DRAWN_BYTES:
-        faults.append(
-            f"{place}: n_per_class: {data.n_per_class} a class are {n_pictures:,} pictures of {pixels} px,"
-            f" {size / 1e9:,.0f} GB; expected at most {MOST_DRAWN_BYTES / 1e9:g} GB: lower it, image_size or draw_pixels"
-        )
-    draws_both = data.source in (*DRAWN_CLASSES, "digits") and data.split_file is None
-    if draws_both and data.val_percent + data.test_percent >= 100:
-        faults.append(
-            f"{place}: val_percent {data.val_percent:g} and test_percent {data.test_percent:g} leave nothing for"
-            " training; expected less than 100 together"
-        )
-    if data.source == "folder" and data.path is None:
-        faults.append(f"{place}: path: not set; source folder needs a folder or .zip of pictures")
-    return faults
 
 
 def _pretraining(study: StudySettings, where: str, faults: list[str]) -> tuple[DataSettings, RunSpec] | None:
@@ -259,12 +235,10 @@ def _pretraining(study: StudySettings, where: str, faults: list[str]) -> tuple[D
     known = {k: v for k, v in settings.items() if k in PRETRAIN_KEYS}
     identity = {"study": study.study, "variant": "pretrain", "run": "pretrain"}
     spec = _validate(RunSpec, {**identity, "seed": 0, **known}, place, faults)
+    if data_settings:
+        faults += [f"{place}: data: {fault}" for fault in contradictions.of_data(data_settings)]
     if data_settings and spec:
-        faults += _contradictions(spec, place) + _too_large(spec, data_settings, place)
-    if data_settings and source != "folder":
-        faults += _data_faults(data_settings, where, "pretrain: data")
-    if study.pretrained_source == "folder" and data_settings is not None and data_settings.path is None:
-        faults.append(f"{place}: data: path: not set; pretrained_source folder needs a folder or .zip of pictures")
+        faults += [f"{place}: {fault}" for fault in _of_run(spec, data_settings)]
     return (data_settings, spec) if data_settings and spec and len(faults) == before else None
 
 
@@ -331,56 +305,23 @@ def _variant_runs(
         seeded = [{**identity, "seed": seed, **settings} for seed in seeds]
         own = [spec for content in seeded if (spec := _validate(RunSpec, content, run_place, faults))]
         for spec in own[:1]:  # they differ by their seeds
-            faults += _contradictions(spec, run_place) + _too_large(spec, study.data, run_place)
+            faults += [f"{run_place}: {fault}" for fault in _of_run(spec, study.data)]
         specs += own
     return specs
 
 
+def _of_run(spec: RunSpec, data: DataSettings) -> list[str]:
+    return contradictions.of_run(spec) + contradictions.of_run_with_data(spec, data)
+
+
 def _seeds(seeds: Any, place: str, faults: list[str]) -> list[Any]:
-    """A run's seeds; empty, and `faults` added, where they are no list of different ones. RunSpec says what a seed is."""
+    """A run's seeds; empty, and `faults` added, where they are no list of different ones. RunSpec judges each."""
     if not isinstance(seeds, list) or not seeds:
         faults.append(f"{place}: seeds: expected a list, as in [0, 1], found {shown(seeds)}")
         return []
-    told = _repeated(seeds, f"{place}: seeds")
+    told = _repeated(seeds, f"{place}: seeds") if all(isinstance(seed, int) for seed in seeds) else []
     faults += told
     return [] if told else seeds
-
-
-def _contradictions(spec: RunSpec, place: str) -> list[str]:
-    """Settings that are each valid, and together are not."""
-    faults = []
-    if spec.nesterov and spec.optimizer == "sgd" and spec.momentum == 0:
-        faults.append(f"{place}: nesterov needs momentum > 0, found 0")
-    if spec.pretrained and spec.model != "resnet18":
-        faults.append(f"{place}: pretrained: true has weights for resnet18 only, found model: {spec.model}")
-    if spec.lr_scaling == "adam_full" and spec.optimizer not in ("adam", "adamw"):
-        faults.append(f"{place}: lr_scaling: adam_full is a rule for adam and adamw, found optimizer: {spec.optimizer}")
-    if spec.lr_scaling == "adam_full" and min(spec.scaled_betas) < 0:
-        betas = f"betas {list(spec.betas)} become {[round(beta, 4) for beta in spec.scaled_betas]}"
-        faults.append(
-            f"{place}: lr_scaling: adam_full: a batch of {spec.batch_size} is {spec.batch_ratio:g} times"
-            f" lr_base_batch_size, for which {betas}; expected none below 0: lower batch_size, or raise betas"
-        )
-    if not math.isfinite(spec.scaled_lr):
-        faults.append(
-            f"{place}: lr: {spec.lr:g} times what lr_scaling {spec.lr_scaling} makes of a batch of {spec.batch_size}"
-            " is no finite number: lower lr, or batch_size"
-        )
-    return faults
-
-
-def _too_large(spec: RunSpec, data: DataSettings, place: str) -> list[str]:
-    """A multi-layer perceptron that fits into no memory."""
-    if spec.model != "mlp":
-        return []
-    widths = [data.image_size**2 * (1 if data.source == "digits" else 3), *spec.mlp_widths]
-    n_parameters = sum(math.prod(pair) for pair in pairwise(widths))
-    if n_parameters <= MOST_PARAMETERS:
-        return []
-    return [
-        f"{place}: mlp_widths: {shown(list(spec.mlp_widths))} for pictures of {data.image_size} px are {n_parameters:.2g}"
-        f" parameters; expected at most {MOST_PARAMETERS:.0e}: lower mlp_widths or data.image_size"
-    ]
 
 
 def _given(delta: dict[str, Any]) -> dict[str, Any]:
@@ -406,7 +347,8 @@ def sentences(error: ValidationError, where: str) -> list[str]:
 
 
 def _sentence(fault: Any, where: str) -> str:
-    place = ": ".join([where, *([".".join(cut(str(part)) for part in fault["loc"])] if fault["loc"] else [])])
+    setting = cut(".".join(map(str, fault["loc"])))
+    place = f"{where}: {setting}" if setting else where
     if fault["type"] == "unexpected_keyword_argument":
         return f"{place}: no such setting"
     if fault["type"] == "value_error":  # of the record itself, which says what was found

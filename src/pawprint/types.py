@@ -25,7 +25,7 @@ STRICT = ConfigDict(strict=True, extra="forbid")
 MOST = 1_000_000_000
 PositiveInt = Annotated[int, Field(ge=1, le=MOST)]
 NonNegativeInt = Annotated[int, Field(ge=0, le=MOST)]
-Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=0, le=1e30, allow_inf_nan=False)]  # a model's float32 ends at 3e38
 BatchSize = Annotated[int, Field(ge=1, le=1_000_000)]  # a step of more fits into no memory
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what every generator takes; NumPy's old one no more
@@ -40,7 +40,9 @@ class DataSettings:
     """Which pictures, at what size, split how (`data:` in params.yaml)."""
 
     source: Literal["procedural", "drawn_animals", "oxford_pet", "folder", "digits"] = "procedural"
-    path: Location | None = None  # folder (or .zip) of pictures, relative to the study's folder; null: the source's own way
+    path: Location | None = (
+        None  # folder (or .zip) of pictures, relative to the study's folder; null: the source's own way
+    )
     split_file: Location | None = None  # CSV image_name,label,split; null: the source's own split, or a drawn one
     draw_pixels: Annotated[int, Field(ge=16, le=512)] = 64  # side of a drawn picture (procedural)
     n_per_class: Annotated[int, Field(ge=5, le=MOST)] = 40  # pictures drawn of each class (procedural, drawn_animals)
@@ -64,7 +66,8 @@ class RunSpec:
     pretrained_on: str | None = None  # what the starting weights were trained on; None: they are random
 
     model: Literal["resnet18", "mlp"] = "resnet18"
-    mlp_widths: Annotated[tuple[PositiveInt, ...], Field(max_length=100)] = (128, 56)  # hidden units by layer (mlp)
+    # Hidden units, layer by layer (mlp). Without normalization, sixteen layers learn nothing.
+    mlp_widths: Annotated[tuple[PositiveInt, ...], Field(max_length=16)] = (128, 56)
     pretrained: bool = False  # start from the weights of the study's `pretrained_source`, with a new head
     objective: Literal["supervised"] = "supervised"
 
@@ -73,14 +76,16 @@ class RunSpec:
     lr_scaling: Literal["none", "sqrt", "linear", "adam_full"] = "none"  # with batch_size / lr_base_batch_size
     lr_base_batch_size: BatchSize = 32
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)  # Adam's averaging of gradient and its square
-    eps: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-8  # Adam's, in the denominator
+    eps: Annotated[float, Field(gt=0, le=1e30, allow_inf_nan=False)] = 1e-8  # Adam's, in the denominator
     momentum: Rate = 0.0  # SGD's
     nesterov: bool = False  # SGD's
     weight_decay: Rate = 0.0
 
     scheduler: Literal["none", "onecycle", "cosine"] = "none"
     onecycle_pct_start: Annotated[float, Field(gt=0, lt=1)] = 0.1  # share of the steps in which the rate rises
-    onecycle_final_div_factor: Annotated[float, Field(ge=1e-3, le=1e12)] = 10.0  # below 1: the rate ends above its start
+    onecycle_final_div_factor: Annotated[float, Field(ge=1e-3, le=1e12)] = (
+        10.0  # below 1: the rate ends above its start
+    )
 
     batch_size: BatchSize = 32  # examples per optimizer step
     epochs: PositiveInt = 10

@@ -149,9 +149,10 @@ def _told(error: YAMLError, text: str) -> str:
         problem = " ".join(part for part in (error.context, error.problem) if part)
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
-    place = f"line {line + 1}, column {column + 1}: "
+    kind = "" if isinstance(error, _Unreasonable) else "not valid YAML: "
     problem = " ".join(problem.split())
-    return f"{place}{'' if isinstance(error, _Unreasonable) else 'not valid YAML: '}{problem[:MAX_PROBLEM]}{'…' * (len(problem) > MAX_PROBLEM)}"
+    more = "…" if len(problem) > MAX_PROBLEM else ""
+    return f"line {line + 1}, column {column + 1}: {kind}{problem[:MAX_PROBLEM]}{more}"
 
 
 def _text_faults(content: Any, place: str) -> Iterator[str]:

@@ -21,16 +21,35 @@ ODD = st.sampled_from([
     None, True, False, 0, 1, -1, 2, 7, 10**6, 10**9, 10**9 + 1, 10**12, 10**30, -(10**30), 10**400, 2**31, 2**32, 2**63,
     2**64, 0.0, -0.0, 0.5, 1.0, 1.5, -1.5, 99.999, 100.0, 1e-320, 1e-30, 1e30, 1e308, math.inf, -math.inf, math.nan,
     "", " ", "a", "null", "true", "1e-3", "0x10", "1e400", "baseline", "fast", "mlp", "none", "..", ".", "../x", "a/b",
-    "/etc/passwd", "~nobody/x", "a\0b", "a\nb", "\ud800", "\u202ecod", "🐾", "é", "x" * 70, "x" * 5000, "-rf", "$(touch x)",
+    "/etc/passwd", "~nobody/x", "a\0b", "a\nb", "\ud800", "\u202ecod", "🐾", "é", "x" * 70, "x" * 5000, "-rf", "$(x)",
     [], {}, [[]], [{}], [0], [1, 2], [0.9], [0.9, 0.999], ["a"], [None], {"a": 1}, {"": 1}, {"a": {"b": [1]}},
     datetime.date(2024, 1, 31), b"bytes",
 ])  # fmt: skip
 SIMPLE = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 DRAWN = st.recursive(
-    SIMPLE, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3), max_leaves=5
+    SIMPLE,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
 )
 VALUE = ODD | DRAWN
-ODD_KEYS = ["lrr", "epoch", "", "..", "a/b", "\ud800", "a\0", "x" * 100, "seeds", "runs", "lr", "data", "🐾", 1, None, 1.5]
+ODD_KEYS = [
+    "lrr",
+    "epoch",
+    "",
+    "..",
+    "a/b",
+    "\ud800",
+    "a\0",
+    "x" * 100,
+    "seeds",
+    "runs",
+    "lr",
+    "data",
+    "🐾",
+    1,
+    None,
+    1.5,
+]
 KEY = st.sampled_from(ODD_KEYS) | st.text(max_size=10)
 DEEDS = ("set", "set", "set", "delete", "wrap", "as text", "add", "twice", "rename")
 

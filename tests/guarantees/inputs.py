@@ -52,13 +52,17 @@ READERS = ("fetch", "prepare", "check", "train", "compare", "pretrain", "start",
 OF_A_VARIANT = ("train", "test", "probe")
 LONGEST_MESSAGE = 20_000  # characters: 50 faults that list the valid names
 NOT_PREPARED = "no data.json; run `dvc repro prepare` first"  # where sound settings end in a folder without data
-OPTIONS = ("--lr", "--batch-size", "--epochs", "--betas", "--optimizer", "--mlp-widths", "--seed", "--variant", "--out",
-           "--model", "--threads", "--pretrained", "--lrr", "--", "-x", "--lr=", "--json", "--only", "--quiet", "--help")  # fmt: skip
-COMMANDS = ("train", "init-data", "audit", "tain", "", "--version", "--nothing")
-WORDS = ("1e-2", "64", "0", "-1", "nan", ".nan", ".inf", "1e400", "9" * 5000, "[", "{", "[0.9]", "[0.9, 0.999]", "*a",
-         "!!python/object/apply:os.system [touch canary]", "&a [*a]", "null", "", " ", "sgd", "basline", "baseline",
-         "models/x", ".", "params.yaml/x", "x" * 300, "/proc/nothing", "\udcff", "🐾", "a: b: c", "-5", "x.py", "x.json",
-         "--lr", "true")  # fmt: skip
+OPTIONS = [
+    "--lr", "--batch-size", "--epochs", "--betas", "--optimizer", "--mlp-widths", "--seed", "--variant", "--out",
+    "--model", "--threads", "--pretrained", "--lrr", "--", "-x", "--lr=", "--json", "--only", "--quiet", "--help",
+]  # fmt: skip
+COMMANDS = ["train", "init-data", "audit", "tain", "", "--version", "--nothing"]
+WORDS = [
+    "1e-2", "64", "0", "-1", "nan", ".nan", ".inf", "1e400", "9" * 5000, "[", "{", "[0.9]", "[0.9, 0.999]", "*a",
+    "!!python/object/apply:os.system [touch canary]", "&a [*a]", "null", "", " ", "sgd", "basline", "baseline",
+    "models/x", ".", "params.yaml/x", "x" * 300, "/proc/nothing", "\udcff", "🐾", "a: b: c", "-5", "x.py", "x.json",
+    "--lr", "true",
+]  # fmt: skip
 WORD = st.sampled_from([*COMMANDS, *OPTIONS, *WORDS]) | st.text(st.characters(exclude_characters="\0"))
 
 
