@@ -111,7 +111,8 @@ def test_runs_of_a_variant_add_their_own_delta(tmp_path: Path) -> None:
 def test_resolved_file_reads_back_as_the_same_runs(tmp_path: Path) -> None:
     _, specs = read_study(ROOT / "params.yaml")
     own = [spec for spec in specs if spec.variant == "baseline"]
-    path = write(tmp_path, resolved_yaml(own))
+    path = tmp_path / "baseline.yaml"
+    path.write_text(resolved_yaml(own))
     assert read_resolved(path) == own
 
 
@@ -223,7 +224,7 @@ def test_the_full_adam_rule_scales_rate_betas_and_eps() -> None:
     ("pretrained: true", "pretrained: true needs pretrained_source: drawn_animals, folder or imagenet; found none"),
     ("pretrained: true\nmodel: mlp", "pretrained: true has weights for resnet18 only, found model: mlp"),
     ("pretrained_source: cifar", "pretrained_source: should be 'none', 'imagenet', 'drawn_animals' or 'folder'"),
-    ("pretrained_source: folder", "pretrain: data: path: not set; pretrained_source folder needs a folder or .zip"),
+    ("pretrained_source: folder", "pretrain: data: path: not set; pictures of a folder need one, or a .zip"),
     ("pretrain: {epoch: 3}", "pretrain: epoch: no such setting; did you mean 'epochs'?"),
     ("pretrain: {data: {image_size: x}}", "pretrain: data: image_size: should be a valid integer, found 'x'"),
     ("pretrain: {data: {source: digits}}", "pretrain: data: source: no such setting"),

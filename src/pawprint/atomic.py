@@ -62,6 +62,17 @@ def whole_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
+def why_unwritable(folder: Path) -> str | None:
+    """Why nothing can be written below `folder`, which need not be there yet; None if it can."""
+    try:
+        above = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    except OSError as error:  # a name that is too long, for one
+        return str(error.strerror)
+    if not above.is_dir():
+        return f"{above} is no folder"
+    return None if os.access(above, os.W_OK) else f"{above} cannot be written to"
+
+
 def _finite(content: Any) -> Any:
     if isinstance(content, dict):
         return {key: _finite(value) for key, value in content.items()}

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pawprint import paths
+from pawprint.atomic import why_unwritable
 from pawprint.data.prepared import load
 from pawprint.errors import SettingsError
-from pawprint.params import nearest
+from pawprint.params import cut, nearest
 from pawprint.training.identity import identity, run_id
 from pawprint.training.variant import train_variant
-from pawprint.types import RunSpec, StudySettings
+from pawprint.types import RunSpec, StudySettings, TrainOutputs
 
 DVC_OUTPUTS = ("data", "models", "metrics", "plots", "params")
 
@@ -27,9 +28,17 @@ def train_by_hand(
     data = load(paths.PREPARED, paths.EXCLUDED)
     start = paths.pretrained_weights()
     root = out or paths.runs() / "train" / f"{variant}-{run_id(identity(chosen[0], data, start))[:8]}"
-    if any(root.resolve().is_relative_to(Path(name).resolve()) for name in DVC_OUTPUTS):
-        raise SettingsError([f"--out {root}: that is among DVC's outputs, which only `dvc repro` writes"])
     outputs = paths.train_outputs(variant, root)
+    _refuse_unusable(root, outputs)
     for record in train_variant(chosen, data, outputs, study.conduct, start):
         yield f"{record.spec.name}: {record.reading}"
     yield f"weights, curves and metrics: {root}"
+
+
+def _refuse_unusable(root: Path, outputs: TrainOutputs) -> None:
+    """Raise before the training where its results could not be written after it."""
+    theirs = [Path(name).resolve() for name in DVC_OUTPUTS]
+    if any(place.resolve().is_relative_to(one) for place in (outputs.models, outputs.curves) for one in theirs):
+        raise SettingsError([f"--out {root}: that is among DVC's outputs, which only `dvc repro` writes"])
+    if reason := why_unwritable(root):
+        raise SettingsError([f"--out {cut(str(root))}: expected a folder that can be written to: {reason}"])

@@ -47,7 +47,7 @@ def train(
 
     if quiet:
         os.environ["PAWPRINT_PROGRESS"] = "quiet"
-    study, specs = read_study(paths.PARAMS, overrides=parse_options(context.args))
+    study, specs = read_study(paths.PARAMS, parse_options(context.args), of=variant)
     for line in train_by_hand(study, specs, variant, seed, out):
         print(line)
 

@@ -56,6 +56,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter
 from scipy import optimize, special
 
 from pawprint.labels import RunName, coinciding, differences, label, main_settings
@@ -241,12 +242,11 @@ def as_json(rows: Sequence[RunComparison]) -> dict[str, dict[str, dict[str, Any]
 
 
 def from_json(content: dict[str, dict[str, dict[str, Any]]]) -> list[RunComparison]:
-    """The rows that `as_json` wrote, in their order; TypeError where the fields are others."""
-    return [
-        RunComparison(variant=variant, run=run, **fields)
-        for variant, runs in content.items()
-        for run, fields in runs.items()
+    """The rows that `as_json` wrote, in their order; pydantic's ValidationError where the fields are others."""
+    rows = [
+        {**fields, "variant": variant, "run": run} for variant, runs in content.items() for run, fields in runs.items()
     ]
+    return TypeAdapter(list[RunComparison]).validate_python(rows)
 
 
 def holm(p_values: np.ndarray, family_level: float = FAMILY_LEVEL) -> tuple[np.ndarray, np.ndarray]:

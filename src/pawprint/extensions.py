@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pawprint import paths
 from pawprint.errors import SettingsError
-from pawprint.params import nearest
+from pawprint.params import cut, nearest, sentences
 from pawprint.types import Finding
 
 
@@ -33,13 +34,15 @@ def find(package: ModuleType, settings: dict[str, dict[str, Any]]) -> dict[str, 
     found, faults = {}, []
     for name, given in settings.items():
         if name not in available:
-            faults.append(f"{section}: {name}: no such file in {section}/; {nearest(name, available)}")
+            faults.append(
+                f"{paths.PARAMS}: {section}.{cut(name)}: no such file in {section}/; {nearest(name, available)}"
+            )
             continue
         module = importlib.import_module(f"{package.__name__}.{name}")
         try:
             found[name] = _bound(module, given)
         except ValidationError as error:
-            faults += [f"{section}: {name}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            faults += sentences(error, f"{paths.PARAMS}: {section}.{name}")
     if faults:
         raise SettingsError(faults)
     return found

@@ -10,58 +10,37 @@ there so that `dvc exp run -S variants.x.lr=…` finds a key to set.
 """
 
 import difflib
-import io
 import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from pawprint import paths
-from pawprint.errors import SettingsError
-from pawprint.types import RUN_IDENTITY, RUN_SETTINGS, DataSettings, RunSpec, StudySettings
+from pawprint import contradictions, paths
+from pawprint.errors import SettingsError, shown
+from pawprint.types import NAME, RUN_IDENTITY, RUN_SETTINGS, DataSettings, RunSpec, StudySettings
+from pawprint.yaml_files import parse_yaml, read_yaml, to_yaml
 
 STUDY_KEYS = tuple(StudySettings.__dataclass_fields__)
+ANYBODY = {"study": "", "variant": "any", "run": "any", "seed": 0}  # to judge settings that are no run's yet
 BASELINE = "baseline"  # what variants are held against that do not say
 VARIANT_KEYS = ("seeds", "runs", "against")
 PRETRAIN_KEYS = ("data", "seed", *(name for name in RUN_SETTINGS if name != "pretrained"))
 DATA_KEYS = tuple(DataSettings.__dataclass_fields__)
 Record = TypeVar("Record")
 TAKEN_FIGURES = ("test_accuracy", "all")  # of plots/compare, beside the questions'
-VARIANT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+LONGEST_NAME = 80  # characters of a key in a message
+NAME_RULE = "letters, digits and _ . + - only, at most 64, beginning with a letter, digit or _"
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML 1.2 mapping (so that `1e-05` is a number), or SettingsError naming the file."""
-    try:
-        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError([f"{path}: no such file; run this in a study's folder"]) from None
-    except UnicodeDecodeError as error:
-        raise SettingsError([f"{path}: not UTF-8 text ({error})"]) from None
-    except YAMLError as error:
-        raise SettingsError([f"{path}: not valid YAML: {error}"]) from None
-    if not isinstance(content, dict):
-        raise SettingsError([f"{path}: expected `name: value` lines, found {type(content).__name__}"])
-    return content
-
-
-def to_yaml(content: dict[str, Any]) -> str:
-    """Plain YAML text, keys in the order given."""
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # ruamel declares it None
-    text = io.StringIO()
-    yaml.dump(content, text)
-    return text.getvalue()
-
-
-def read_study(path: Path, overrides: dict[str, Any] | None = None) -> tuple[StudySettings, list[RunSpec]]:
+def read_study(
+    path: Path, overrides: dict[str, Any] | None = None, of: str | None = None
+) -> tuple[StudySettings, list[RunSpec]]:
     """Read a study's params.yaml: its own settings, and the runs of all its variants.
 
-    `overrides` are top-level settings that win over the file's and over every variant's delta.
+    `overrides` are settings that win over the file's, of the variant `of` or (None) of every one.
     Raises SettingsError with all faults.
     """
     content = read_yaml(path)
@@ -69,14 +48,18 @@ def read_study(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Stu
     faults = _unknown_keys(content, (*STUDY_KEYS, *RUN_SETTINGS), where)
     study = _study_settings(content, where, faults)
     defaults = {k: v for k, v in content.items() if k in RUN_SETTINGS}
-    if not _validate(RunSpec, {"study": "", "variant": "", "run": "", "seed": 0, **defaults}, where, faults):
+    if not _validate(RunSpec, {**ANYBODY, **defaults}, where, faults):
         defaults = {}  # said once; the variants are judged by what they add
     if study is None:
         raise SettingsError(faults)
     specs = []
     for variant, delta in study.variants.items():
-        specs += _variant_runs(study, variant, defaults, delta, overrides or {}, where, faults)
+        own = (overrides or {}) if of in (None, variant) else {}
+        specs += _variant_runs(study, variant, defaults, delta, own, where, faults)
     faults += _unknown_variants(study, where) + _question_faults(study, where)
+    faults += [f"{where}: data: {fault}" for fault in contradictions.of_data(study.data)]
+    for name in ("trackers", "probed"):
+        faults += _repeated(getattr(study, name), f"{where}: {name}")
     if study.pretrain or study.pretrained_source != "none":
         _pretraining(study, where, faults)
     if faults:
@@ -97,16 +80,41 @@ def pretraining(study: StudySettings) -> tuple[DataSettings, RunSpec]:
     return task
 
 
+def read_variant(variant: str) -> list[RunSpec]:
+    """The runs of one variant of the study in this folder, times their seeds, as `resolve` wrote them down."""
+    path = paths.resolved(variant)
+    if not re.fullmatch(NAME, variant) or not path.exists():
+        known = sorted(file.stem for file in paths.RESOLVED.glob("*.yaml"))
+        there = nearest(variant, known) if known else f"{paths.RESOLVED} is empty"
+        raise SettingsError(
+            [f"{shown(variant)}: no such variant; {there} (`dvc repro resolve` writes {paths.RESOLVED})"]
+        )
+    return read_resolved(path)
+
+
 def read_resolved(path: Path) -> list[RunSpec]:
     """The runs of one variant, times their seeds, from the file that `resolve` wrote."""
     faults: list[str] = []
     specs = []
     for run, settings in read_yaml(path).items():
-        for seed in settings.pop("seeds"):
-            spec = _validate(RunSpec, {**settings, "run": run, "seed": seed}, f"{path}: {run}", faults)
+        place = f"{path}: {cut(run)}"
+        if not isinstance(settings, dict):
+            faults.append(f"{place}: expected a mapping of settings, found {shown(settings)}")
+            continue
+        missing = [name for name in ("study", "variant", *RUN_SETTINGS, "seeds") if name not in settings]
+        if missing:  # a default would train something else than was resolved
+            faults.append(f"{place}: {', '.join(missing)}: expected every setting, not found")
+            continue
+        for seed in _seeds(settings.pop("seeds"), place, faults):
+            spec = _validate(RunSpec, {**settings, "run": run, "seed": seed}, place, faults)
             specs += [spec] if spec else []
+    faults += [f"{path}: {spec.run}: {fault}" for spec in specs for fault in contradictions.of_run(spec)]
+    if any(spec.variant != path.stem for spec in specs):
+        faults.append(f"{path}: variant: expected {path.stem}, as the file's name says")
+    if not specs and not faults:
+        faults.append(f"{path}: expected runs, found none")
     if faults:
-        raise SettingsError(faults)
+        raise SettingsError([*dict.fromkeys(faults), f"{path}: `dvc repro --force resolve` writes it anew"])
     return specs
 
 
@@ -136,20 +144,30 @@ def parse_options(options: list[str]) -> dict[str, Any]:
         elif rest and not rest[0].startswith("--"):
             text = rest.pop(0)
         else:
-            faults.append(f"{option}: expected a value, as in --{name} 0.01")
+            faults.append(f"{cut(option)}: expected a value, as in --{cut(name)} 0.01")
         if not option.startswith("--"):
-            faults.append(f"{option}: not understood; settings are given as --name value")
+            faults.append(f"{cut(option)}: not understood; settings are given as --name value")
+        if name in pairs:
+            faults.append(f"--{cut(name)}: given twice")
         pairs[name] = text
     faults += _unknown_keys(pairs, RUN_SETTINGS, "command line")
     if faults:
+        raise SettingsError(list(dict.fromkeys(faults)))
+    settings = {name: parse_yaml(text, f"--{name} {shown(text)}") for name, text in pairs.items()}
+    if not _validate(RunSpec, ANYBODY | settings, "command line", faults):
         raise SettingsError(faults)
-    return {name: YAML(typ="safe").load(text) for name, text in pairs.items()}
+    return settings
 
 
 def nearest(name: str, valid: tuple[str, ...] | list[str]) -> str:
     """`did you mean 'lr'?` or, with nothing near, the list of valid names."""
-    close = difflib.get_close_matches(name, valid, n=1)
+    close = difflib.get_close_matches(cut(name), valid, n=1)
     return f"did you mean {close[0]!r}?" if close else f"valid names: {', '.join(valid)}"
+
+
+def cut(name: str) -> str:
+    """A name as it is, cut where it is longer than any can be."""
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
 
 
 def unusual(specs: list[RunSpec]) -> list[str]:
@@ -170,9 +188,9 @@ def _unknown_variants(study: StudySettings, where: str) -> list[str]:
     against = {variant: delta.get("against") for variant, delta in study.variants.items()}
     named += [(f"variants.{variant}.against", name) for variant, name in against.items() if name is not None]
     faults = [
-        f"{where}: {place}: there is no variant {name!r}; {nearest(str(name), list(study.variants))}"
+        f"{where}: {place}: there is no variant {shown(name)}; {nearest(str(name), list(study.variants))}"
         for place, name in named
-        if name not in study.variants
+        if not isinstance(name, str) or name not in study.variants
     ]
     faults += [f"{where}: variants.{variant}.against: found itself" for variant in against
                if against[variant] == variant]  # fmt: skip
@@ -185,14 +203,20 @@ def _question_faults(study: StudySettings, where: str) -> list[str]:
     """A question's name is its figure's, so it must be a file's name that no other figure has."""
     faults = []
     for name, variants in study.questions.items():
-        place = f"{where}: questions.{name}"
-        if not VARIANT_NAME.fullmatch(name):
-            faults.append(f"{place}: a question's name is letters, digits and _ . + - only")
+        place = f"{where}: questions.{cut(name)}"
+        if not re.fullmatch(NAME, name):
+            faults.append(f"{place}: a question's name is {NAME_RULE}")
         if name in TAKEN_FIGURES or name.removesuffix("_by_step") in set(study.questions) - {name}:
             faults.append(f"{place}: plots/compare has a figure of this name already; give it another")
         if not variants:
             faults.append(f"{place}: expected a list of variants, found none")
+        faults += _repeated(variants, place)
     return faults
+
+
+def _repeated(names: Sequence[Any], place: str) -> list[str]:
+    twice = [shown(name) for name, count in Counter(names).items() if count > 1]
+    return [f"{place}: expected each once, found {', '.join(twice)} more than once"] if twice else []
 
 
 def _pretraining(study: StudySettings, where: str, faults: list[str]) -> tuple[DataSettings, RunSpec] | None:
@@ -200,7 +224,10 @@ def _pretraining(study: StudySettings, where: str, faults: list[str]) -> tuple[D
     place, before = f"{where}: pretrain", len(faults)
     settings = dict(study.pretrain)
     faults += _unknown_keys(settings, PRETRAIN_KEYS, place)
-    data = settings.pop("data", None) or {}
+    data = settings.pop("data", None)
+    if not isinstance(data, dict | None):
+        faults.append(f"{place}: data: expected a mapping, found {shown(data)}")
+    data = data if isinstance(data, dict) else {}
     faults += _unknown_keys(data, tuple(key for key in DATA_KEYS if key != "source"), f"{place}: data")
     source = "procedural" if study.pretrained_source in ("none", "imagenet") else study.pretrained_source
     known = {k: v for k, v in data.items() if k in DATA_KEYS}
@@ -208,8 +235,10 @@ def _pretraining(study: StudySettings, where: str, faults: list[str]) -> tuple[D
     known = {k: v for k, v in settings.items() if k in PRETRAIN_KEYS}
     identity = {"study": study.study, "variant": "pretrain", "run": "pretrain"}
     spec = _validate(RunSpec, {**identity, "seed": 0, **known}, place, faults)
-    if study.pretrained_source == "folder" and data_settings is not None and data_settings.path is None:
-        faults.append(f"{place}: data: path: not set; pretrained_source folder needs a folder or .zip of pictures")
+    if data_settings:
+        faults += [f"{place}: data: {fault}" for fault in contradictions.of_data(data_settings)]
+    if data_settings and spec:
+        faults += [f"{place}: {fault}" for fault in _of_run(spec, data_settings)]
     return (data_settings, spec) if data_settings and spec and len(faults) == before else None
 
 
@@ -222,21 +251,22 @@ def _pretrained_on(study: StudySettings, settings: dict[str, Any], place: str, f
             f"{place}: pretrained: true needs pretrained_source: drawn_animals, folder or imagenet; found none"
         )
     if study.pretrained_source == "folder":
-        return Path(str((study.pretrain.get("data") or {}).get("path"))).stem
+        data = study.pretrain.get("data")
+        return Path(str(data.get("path"))).stem if isinstance(data, dict) else None
     return study.pretrained_source
 
 
 def _study_settings(content: dict[str, Any], where: str, faults: list[str]) -> StudySettings | None:
     data = content.get("data")
     if not isinstance(data, dict):
-        faults.append(f"{where}: data: expected a mapping with `source`, found {data!r}")
+        faults.append(f"{where}: data: expected a mapping with `source`, found {shown(data)}")
         return None
     faults += _unknown_keys(data, DATA_KEYS, f"{where}: data")
     known = {k: v for k, v in data.items() if k in DATA_KEYS}
     data_settings = _validate(DataSettings, known, f"{where}: data", faults)
     settings: dict[str, Any] = {k: v for k, v in content.items() if k in STUDY_KEYS}
     if isinstance(settings.get("variants"), dict):
-        settings["variants"] = {str(name): delta or {} for name, delta in settings["variants"].items()}
+        settings["variants"] = {name: {} if delta is None else delta for name, delta in settings["variants"].items()}
     settings["data"] = data_settings or DataSettings()
     return _validate(StudySettings, settings, where, faults)
 
@@ -250,47 +280,48 @@ def _variant_runs(
     where: str,
     faults: list[str],
 ) -> list[RunSpec]:
-    place = f"{where}: variants.{variant}"
-    if not VARIANT_NAME.fullmatch(variant):
-        faults.append(f"{place}: a variant's name is letters, digits and _ . + - only")
+    place = f"{where}: variants.{cut(variant)}"
+    if not re.fullmatch(NAME, variant):
+        faults.append(f"{place}: a variant's name is {NAME_RULE}")
+        return []
     faults += _unknown_keys(delta, (*VARIANT_KEYS, *RUN_SETTINGS), place)
-    runs = delta.get("runs") or {variant: {}}
-    if not isinstance(runs, dict) or not all(isinstance(d, dict | None) for d in runs.values()):
-        faults.append(f"{place}.runs: expected a mapping of run to settings, found {runs!r}")
+    runs = {variant: {}} if delta.get("runs") is None else delta["runs"]
+    if not isinstance(runs, dict) or not runs or not all(isinstance(d, dict | None) for d in runs.values()):
+        faults.append(f"{place}.runs: expected a mapping of run to settings, found {shown(runs)}")
         return []
     specs = []
     for run, run_delta in runs.items():
-        run_place = place if "runs" not in delta else f"{place}.runs.{run}"
+        run_place = place if delta.get("runs") is None else f"{place}.runs.{cut(run)}"
+        if not re.fullmatch(NAME, run):
+            faults.append(f"{run_place}: a run's name is {NAME_RULE}")
+            continue
         run_delta = run_delta or {}
         faults += _unknown_keys(run_delta, ("seeds", *RUN_SETTINGS), run_place)
-        merged = defaults | _given(delta) | _given(run_delta)
-        seeds = merged.pop("seeds", None) or list(study.seeds)
+        merged = {"seeds": list(study.seeds)} | defaults | _given(delta) | _given(run_delta)
+        seeds = _seeds(merged.pop("seeds"), run_place, faults)
         settings = {k: v for k, v in merged.items() if k in RUN_SETTINGS} | overrides
         start = _pretrained_on(study, settings, run_place, faults)
-        identity = {"study": study.study, "variant": variant, "run": str(run), "pretrained_on": start}
-        seeded = [{**identity, "seed": seed, **settings} for seed in (seeds if isinstance(seeds, list) else [seeds])]
+        identity = {"study": study.study, "variant": variant, "run": run, "pretrained_on": start}
+        seeded = [{**identity, "seed": seed, **settings} for seed in seeds]
         own = [spec for content in seeded if (spec := _validate(RunSpec, content, run_place, faults))]
-        faults += [fault for spec in own for fault in _contradictions(spec, run_place)]
+        for spec in own[:1]:  # they differ by their seeds
+            faults += [f"{run_place}: {fault}" for fault in _of_run(spec, study.data)]
         specs += own
     return specs
 
 
-def _contradictions(spec: RunSpec, place: str) -> list[str]:
-    """Settings that are each valid, and together are not."""
-    faults = []
-    if spec.nesterov and spec.optimizer == "sgd" and spec.momentum == 0:
-        faults.append(f"{place}: nesterov needs momentum > 0, found 0")
-    if spec.pretrained and spec.model != "resnet18":
-        faults.append(f"{place}: pretrained: true has weights for resnet18 only, found model: {spec.model}")
-    if spec.lr_scaling == "adam_full" and spec.optimizer not in ("adam", "adamw"):
-        faults.append(f"{place}: lr_scaling: adam_full is a rule for adam and adamw, found optimizer: {spec.optimizer}")
-    if spec.lr_scaling == "adam_full" and min(spec.scaled_betas) < 0:
-        betas = f"betas {list(spec.betas)} become {[round(beta, 4) for beta in spec.scaled_betas]}"
-        faults.append(
-            f"{place}: lr_scaling: adam_full: a batch of {spec.batch_size} is {spec.batch_ratio:g} times"
-            f" lr_base_batch_size, for which {betas}; expected none below 0: lower batch_size, or raise betas"
-        )
-    return faults
+def _of_run(spec: RunSpec, data: DataSettings) -> list[str]:
+    return contradictions.of_run(spec) + contradictions.of_run_with_data(spec, data)
+
+
+def _seeds(seeds: Any, place: str, faults: list[str]) -> list[Any]:
+    """A run's seeds; empty, and `faults` added, where they are no list of different ones. RunSpec judges each."""
+    if not isinstance(seeds, list) or not seeds:
+        faults.append(f"{place}: seeds: expected a list, as in [0, 1], found {shown(seeds)}")
+        return []
+    told = _repeated(seeds, f"{place}: seeds") if all(isinstance(seed, int) for seed in seeds) else []
+    faults += told
+    return [] if told else seeds
 
 
 def _given(delta: dict[str, Any]) -> dict[str, Any]:
@@ -298,7 +329,7 @@ def _given(delta: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unknown_keys(content: dict[str, Any], valid: tuple[str, ...], where: str) -> list[str]:
-    return [f"{where}: {key}: no such setting; {nearest(str(key), valid)}" for key in content if key not in valid]
+    return [f"{where}: {cut(key)}: no such setting; {nearest(key, valid)}" for key in content if key not in valid]
 
 
 def _validate(kind: type[Record], content: dict[str, Any], where: str, faults: list[str]) -> Record | None:
@@ -306,14 +337,24 @@ def _validate(kind: type[Record], content: dict[str, Any], where: str, faults: l
     try:
         return kind(**as_tuples)
     except ValidationError as error:
-        faults += [_sentence(fault, where) for fault in error.errors()]
+        faults += sentences(error, where)
         return None
 
 
+def sentences(error: ValidationError, where: str) -> list[str]:
+    """Each fault of a record: where, what was expected, what was found."""
+    return [_sentence(fault, where) for fault in error.errors()]
+
+
 def _sentence(fault: Any, where: str) -> str:
-    place = ".".join(str(part) for part in fault["loc"])
+    setting = cut(".".join(map(str, fault["loc"])))
+    place = f"{where}: {setting}" if setting else where
     if fault["type"] == "unexpected_keyword_argument":
-        return f"{where}: {place}: no such setting"
-    found = "" if fault["type"] == "missing" else f", found {fault['input']!r}"
+        return f"{place}: no such setting"
+    if fault["type"] == "value_error":  # of the record itself, which says what was found
+        return f"{place}: {fault['ctx']['error']}"
+    if fault["type"] == "string_pattern_mismatch":
+        return f"{place}: a name is {NAME_RULE}; found {shown(fault['input'])}"
+    found = "" if fault["type"] == "missing" else f", found {shown(fault['input'])}"
     message = fault["msg"].removeprefix("Input ")
-    return f"{where}: {place}: {message[0].lower()}{message[1:]}{found}"
+    return f"{place}: {message[0].lower()}{message[1:]}{found}"

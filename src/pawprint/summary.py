@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from statistics import mode
 from typing import Any
 
+from pydantic import ValidationError
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +26,7 @@ from pawprint import paths
 from pawprint.comparison import RunComparison, from_json
 from pawprint.errors import DataError, PawprintError
 from pawprint.labels import label
+from pawprint.records import read_record
 
 PIPE_WIDTH = 100  # characters, where no terminal says how wide it is
 WIDE = 100  # characters: a narrower table leaves out losses, and how validation scatters
@@ -301,18 +303,27 @@ def _timings() -> list[dict[str, Any]]:
     path = paths.timings()
     if not path.is_file():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [note for note in map(_note, lines) if note is not None]
+
+
+def _note(line: str) -> dict[str, Any] | None:
+    """A stage's note of its times; None for one that was cut, as a kill leaves it."""
+    try:
+        note = json.loads(line)
+        numbers = [note[name] for name in ("start_up_seconds", "work_seconds", "ended")]
+        return note if "stage" in note and all(isinstance(n, float | int) for n in numbers) else None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 def _rows() -> list[RunComparison]:
     path = paths.COMPARISON
     try:
-        rows = from_json(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run: dvc repro compare") from None
-    except (json.JSONDecodeError, TypeError, AttributeError) as error:
-        again = "run: dvc repro --force compare"
-        raise DataError(f"{path}: not a table that `compare` wrote ({error}); {again}") from None
+        rows = from_json(read_record(path, dict[str, dict[str, dict[str, Any]]], "dvc repro compare"))
+    except ValidationError as error:
+        found = f"{error.error_count()} fields are missing or of another kind"
+        raise DataError(f"{path}: not a table that `compare` wrote ({found}); run: dvc repro --force compare") from None
     if not any(row.is_baseline for row in rows):
         raise DataError(f"{path}: expected a baseline among the runs, found none; run: dvc repro --force compare")
     return rows

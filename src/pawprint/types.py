@@ -21,10 +21,18 @@ if TYPE_CHECKING:
 
 STRICT = ConfigDict(strict=True, extra="forbid")
 
-PositiveInt = Annotated[int, Field(ge=1)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
-Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# A thousand million of anything is a slip of the keyboard, and far from where floats and 64-bit integers end.
+MOST = 1_000_000_000
+PositiveInt = Annotated[int, Field(ge=1, le=MOST)]
+NonNegativeInt = Annotated[int, Field(ge=0, le=MOST)]
+Rate = Annotated[float, Field(ge=0, le=1e30, allow_inf_nan=False)]  # a model's float32 ends at 3e38
+BatchSize = Annotated[int, Field(ge=1, le=1_000_000)]  # a step of more fits into no memory
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what every generator takes; NumPy's old one no more
+# Folders and files are named for it: no path, no option; 64 leave room for what names are put together of (255 bytes).
+NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME)]
+Location = Annotated[str, Field(min_length=1, max_length=4096)]  # Linux's longest path; an empty one would mean here
 
 
 @validated(frozen=True, config=STRICT)
@@ -32,17 +40,19 @@ class DataSettings:
     """Which pictures, at what size, split how (`data:` in params.yaml)."""
 
     source: Literal["procedural", "drawn_animals", "oxford_pet", "folder", "digits"] = "procedural"
-    path: str | None = None  # folder (or .zip) of pictures, relative to the study's folder; null: the source's own way
-    split_file: str | None = None  # CSV image_name,label,split; null: the source's own split, or a drawn one
+    path: Location | None = (
+        None  # folder (or .zip) of pictures, relative to the study's folder; null: the source's own way
+    )
+    split_file: Location | None = None  # CSV image_name,label,split; null: the source's own split, or a drawn one
     draw_pixels: Annotated[int, Field(ge=16, le=512)] = 64  # side of a drawn picture (procedural)
-    n_per_class: Annotated[int, Field(ge=5)] = 40  # pictures drawn of each class (procedural, drawn_animals)
-    seed: NonNegativeInt = 0  # of the drawn pictures
+    n_per_class: Annotated[int, Field(ge=5, le=MOST)] = 40  # pictures drawn of each class (procedural, drawn_animals)
+    seed: Seed = 0  # of the drawn pictures
     on_bad: Literal["stop", "drop"] = "stop"  # pictures and rows that cannot be used: say all and stop, or leave out
     max_per_class: NonNegativeInt = 0  # pictures used of a class in each given split; 0: all
     image_size: Annotated[int, Field(ge=8, le=1024)] = 224  # side of the prepared square picture, pixels
     val_percent: Annotated[float, Field(gt=0, lt=100)] = 20.0
     test_percent: Annotated[float, Field(gt=0, lt=100)] = 20.0
-    split_seed: NonNegativeInt = 0
+    split_seed: Seed = 0
 
 
 @validated(frozen=True, config=STRICT)
@@ -50,31 +60,34 @@ class RunSpec:
     """One training, completely: identity, then every setting that shapes it."""
 
     study: str
-    variant: str
-    run: str
-    seed: NonNegativeInt  # of initial weights, batch order and augmentation
+    variant: Name
+    run: Name
+    seed: Seed  # of initial weights, batch order and augmentation
     pretrained_on: str | None = None  # what the starting weights were trained on; None: they are random
 
     model: Literal["resnet18", "mlp"] = "resnet18"
-    mlp_widths: tuple[PositiveInt, ...] = (128, 56)  # hidden units, layer by layer (mlp)
+    # Hidden units, layer by layer (mlp). Without normalization, sixteen layers learn nothing.
+    mlp_widths: Annotated[tuple[PositiveInt, ...], Field(max_length=16)] = (128, 56)
     pretrained: bool = False  # start from the weights of the study's `pretrained_source`, with a new head
     objective: Literal["supervised"] = "supervised"
 
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: Rate = 1e-3  # learning rate at `lr_base_batch_size`; the peak where the scheduler has one
     lr_scaling: Literal["none", "sqrt", "linear", "adam_full"] = "none"  # with batch_size / lr_base_batch_size
-    lr_base_batch_size: PositiveInt = 32
+    lr_base_batch_size: BatchSize = 32
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)  # Adam's averaging of gradient and its square
-    eps: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-8  # Adam's, in the denominator
+    eps: Annotated[float, Field(gt=0, le=1e30, allow_inf_nan=False)] = 1e-8  # Adam's, in the denominator
     momentum: Rate = 0.0  # SGD's
     nesterov: bool = False  # SGD's
     weight_decay: Rate = 0.0
 
     scheduler: Literal["none", "onecycle", "cosine"] = "none"
     onecycle_pct_start: Annotated[float, Field(gt=0, lt=1)] = 0.1  # share of the steps in which the rate rises
-    onecycle_final_div_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
+    onecycle_final_div_factor: Annotated[float, Field(ge=1e-3, le=1e12)] = (
+        10.0  # below 1: the rate ends above its start
+    )
 
-    batch_size: PositiveInt = 32  # examples per optimizer step
+    batch_size: BatchSize = 32  # examples per optimizer step
     epochs: PositiveInt = 10
     clip_norm: Rate = 0.0  # largest total gradient norm; 0: no clipping
     sampling: Literal["natural", "balanced"] = "natural"  # balanced: every class equally often in an epoch
@@ -84,7 +97,8 @@ class RunSpec:
 
     select_on: Literal["val_loss", "val_accuracy", "val_balanced_accuracy"] = "val_loss"  # which epoch's weights stay
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: PositiveInt = 1  # of the processor, per training; another number gives other bytes
+    # Of the processor, per training; another number gives other bytes. No processor has more than 512 today.
+    threads: Annotated[int, Field(ge=1, le=512)] = 1
 
     @property
     def name(self) -> str:
@@ -139,10 +153,10 @@ class Conduct:
 class StudySettings:
     """What params.yaml holds besides the settings of a training."""
 
-    study: str
+    study: Annotated[str, Field(min_length=1, max_length=100)]  # W&B refuses groups of more than 128
     data: DataSettings
-    variants: dict[str, dict[str, Any]]  # name → delta: settings, `seeds`, `runs: {name: delta}`
-    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0, 1)
+    variants: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]  # name → delta: settings, `seeds`, `runs`
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0, 1)
     pretrained_source: Literal["none", "imagenet", "drawn_animals", "folder"] = "none"  # of `pretrained: true`
     pretrain: dict[str, Any] = dataclasses.field(default_factory=dict)  # the source task: `data`, `seed` and settings
     questions: dict[str, list[str]] = dataclasses.field(default_factory=dict)  # name → the variants that answer

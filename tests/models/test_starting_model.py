@@ -1,5 +1,6 @@
 """What a pretrained training begins with: the source task's weights under a new head, or an error that says why not."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def test_weights_that_do_not_fit_are_an_error(data: Data, resnet_spec: RunSpec, 
     with pytest.raises(PawprintError, match=r"(?s)do not fit resnet18 for pictures of 1 channels.*conv1"):
         starting_model(replace(resnet_spec, pretrained=True), grey, source)
     source.write_bytes(source.read_bytes()[:1000])
-    with pytest.raises(PawprintError, match="do not fit resnet18"):
+    with pytest.raises(PawprintError, match="not a whole safetensors file"):
         starting_model(replace(resnet_spec, pretrained=True), data, source)
 
 
@@ -65,6 +66,9 @@ def test_imagenet_weights_that_torchvision_has_kept_need_no_network(
     kept = tmp_path / "checkpoints/resnet18-f37072fd.pth"
     kept.parent.mkdir()
     torch.save(thousand.state_dict(), kept)
+    with pytest.raises(PawprintError, match=r"has the sha256 .*, expected f37072fd.* it is another file, delete it"):
+        resnet.imagenet_weights()
+    monkeypatch.setattr(resnet, "IMAGENET_SHA256", hashlib.sha256(kept.read_bytes()).hexdigest())
     given = resnet.imagenet_weights()
     assert torch.equal(given["conv1.weight"], thousand.state_dict()["conv1.weight"])
 

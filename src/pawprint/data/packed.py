@@ -22,6 +22,7 @@ import pandas as pd
 from PIL import Image
 
 from pawprint.atomic import whole_folder
+from pawprint.data.arrays import read_array
 from pawprint.data.decode import read_picture, square
 from pawprint.data.faults import Fault, counted, how_to_go_on, read_faults, write_faults
 from pawprint.data.index import PARTS, read_table, write_table
@@ -83,7 +84,7 @@ def _reader(folder: Path, index: pd.DataFrame, pixels: int) -> tuple[Callable[[s
     """How to get a picture by name as (pixels, pixels, C) uint8, and C."""
     if not (folder / "images.npy").is_file():
         return lambda name: read_picture(folder / "images" / name, pixels), 3
-    images = np.load(folder / "images.npy", mmap_mode="r")  # (N, H, W, C)
+    images = read_array(folder / "images.npy", np.uint8, 4)  # (N, H, W, C)
     if len(images) != len(index):
         raise DataError(f"{folder}: images.npy holds {len(images)} pictures, index.csv {len(index)}")
     row_of = {name: row for row, name in enumerate(index["image_name"])}
@@ -114,7 +115,7 @@ def _describe(folder: Path, table: pd.DataFrame, dropped: list[Fault], settings:
         np.save(folder / f"{part}_labels.npy", labels)
     write_table(pd.concat(part_tables, ignore_index=True), folder / "split.csv")
     write_faults(dropped, folder / "dropped.csv")
-    images = np.load(folder / "train_images.npy", mmap_mode="r")
+    images = read_array(folder / "train_images.npy", np.uint8, 4)
     mean, std = pixel_statistics(images)
     description = {
         "source": settings.source,
@@ -136,7 +137,7 @@ def _content_hash(folder: Path) -> str:
     digest = hashlib.sha256()
     for part in PARTS:
         for kind in ("images", "labels"):
-            array = np.load(folder / f"{part}_{kind}.npy", mmap_mode="r")
+            array = np.lib.format.open_memmap(folder / f"{part}_{kind}.npy", mode="r")
             digest.update(f"{part}_{kind} {array.dtype} {array.shape}\n".encode())
             for start in range(0, len(array), CHUNK):
                 digest.update(array[start : start + CHUNK].tobytes())

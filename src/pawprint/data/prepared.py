@@ -3,17 +3,31 @@
 What the folder holds stands in packed.py, which writes it.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pawprint.data.arrays import read_array
 from pawprint.data.index import PARTS, listed, read_table
 from pawprint.errors import DataError
+from pawprint.records import read_record
 from pawprint.types import Data, Split
+
+
+@dataclass(frozen=True)
+class Description:
+    """What data.json says that is not said elsewhere."""
+
+    class_names: list[str]
+    image_shape: tuple[int, int, int]  # (C, H, W)
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    split_hash: str
+    content_hash: str
 
 
 def load(folder: Path, excluded: Path | None = None) -> Data:
@@ -22,22 +36,12 @@ def load(folder: Path, excluded: Path | None = None) -> Data:
     `excluded` is a CSV with the one column image_name: training pictures to leave out. Raises DataError for a folder
     that is not a prepared one, a CSV that is not one, and names that are not in train.
     """
-    try:
-        description = json.loads((folder / "data.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{folder.resolve()}: no data.json; run `dvc repro prepare` first") from None
+    if not (folder / "data.json").exists():
+        raise DataError(f"{folder.resolve()}: no data.json; run `dvc repro prepare` first")
+    description = read_record(folder / "data.json", Description, "dvc repro prepare")
     table = read_table(folder / "split.csv")
-    parts = {part: _load_part(folder, part, table[table["split"] == part]) for part in PARTS}
-    data = Data(
-        **parts,
-        unlabelled=None,
-        class_names=description["class_names"],
-        image_shape=tuple(description["image_shape"]),
-        mean=tuple(description["mean"]),
-        std=tuple(description["std"]),
-        split_hash=description["split_hash"],
-        content_hash=description["content_hash"],
-    )
+    parts: dict[str, Any] = {part: _load_part(folder, part, table[table["split"] == part]) for part in PARTS}
+    data = Data(**parts, unlabelled=None, **vars(description))
     return data if excluded is None else _without_those_in(excluded, data)
 
 
@@ -57,8 +61,11 @@ def without(data: Data, names: Sequence[str]) -> Data:
 
 
 def _load_part(folder: Path, part: str, rows: pd.DataFrame) -> Split:
-    images = np.load(folder / f"{part}_images.npy", mmap_mode="r")
-    labels = np.load(folder / f"{part}_labels.npy")
+    try:
+        images = read_array(folder / f"{part}_images.npy", np.uint8, 4)
+        labels = np.array(read_array(folder / f"{part}_labels.npy", np.int64, 1))
+    except DataError as error:
+        raise DataError(f"{error}; run `dvc repro --force prepare`") from None
     if not len(images) == len(labels) == len(rows):
         raise DataError(
             f"{folder}: {part} has {len(images)} pictures, {len(labels)} labels and {len(rows)} lines in"

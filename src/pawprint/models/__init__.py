@@ -4,12 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from pawprint.errors import PawprintError
 from pawprint.models import mlp
+from pawprint.tensors import read_tensors, why_unfit
 from pawprint.types import Data, RunSpec
 
 
@@ -36,20 +35,21 @@ def starting_model(spec: RunSpec, data: Data, start: Path | None) -> nn.Module:
     """The model as a training begins with it; `start` is the file of weights for a pretrained one.
 
     All but the head is pretrained, the head is drawn from torch's generator. Raises PawprintError where there is no
-    such file, or it does not fit.
+    such file, or it is damaged or does not fit.
     """
     model = build_model(spec, data)
     if not spec.pretrained:
         return model
-    if start is None or not start.is_file():
+    if start is None or not start.exists():
         raise PawprintError(f"{spec.variant}: pretrained: true needs {start}, which is not there; run: dvc repro start")
     head = HEADS[spec.model]
     own = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(head)}
-    try:
-        given = {name: tensor for name, tensor in load_file(start).items() if not name.startswith(head)}
-        model.load_state_dict(given | own)
-    except (RuntimeError, SafetensorError) as error:
+    given = {name: tensor for name, tensor in read_tensors(start).by_name.items() if not name.startswith(head)}
+    difference = why_unfit(given | own, model.state_dict())
+    if difference:
+        channels = data.image_shape[0]
         raise PawprintError(
-            f"{start}: these weights do not fit {spec.model} for pictures of {data.image_shape[0]} channels: {error}"
-        ) from None
+            f"{start}: these weights do not fit {spec.model} for pictures of {channels} channels: {difference}"
+        )
+    model.load_state_dict(given | own)
     return model

@@ -21,7 +21,7 @@ from pawprint.errors import CheckFailed, SettingsError
 from pawprint.figures.style import save
 from pawprint.models import starting_model
 from pawprint.objectives import build_objective
-from pawprint.params import read_resolved, read_study
+from pawprint.params import read_study, read_variant
 from pawprint.report.findings import Entry, Group, findings_page
 from pawprint.seeding import preserve_rng, seed_run
 from pawprint.stages.entry import run_stage
@@ -42,8 +42,8 @@ def main() -> None:
     levels = _levels(study.checks)
     settings = {name: {k: v for k, v in given.items() if k != "level"} for name, given in study.checks.items()}
     found = extensions.find(checks, settings)
+    specs = [spec for variant in study.variants for spec in read_variant(variant)]
     data = load(paths.PREPARED)
-    specs = [spec for variant in study.variants for spec in read_resolved(paths.resolved(variant))]
     for spec in specs:
         _fits(spec, data)
     of_pictures = {name: _run(name, test.run, data) for name, test in found.items() if test.of_data}

@@ -9,11 +9,11 @@ by git, so that the charts are there on a fresh clone without a pull.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from pawprint.figures.curves import Curve, Line, Panel
 from pawprint.figures.question import question_figure
 from pawprint.figures.style import save
 from pawprint.params import read_resolved, read_study
+from pawprint.records import read_record
 from pawprint.stages.entry import run_stage
 from pawprint.summary import print_summary
 from pawprint.types import SCORES, RunSpec, StudySettings
@@ -40,7 +41,53 @@ GRADIENT_NORMS = ["gradient_norm_mean", "gradient_norm_total"]
 VALIDATION = [f"val_{score}" for score in SCORES]
 INTERVAL = ["test_accuracy", "test_accuracy_low", "test_accuracy_high"]
 PROBED_CURVES = {"brightness": "factor", "rotation": "degrees"}  # probe → what the pictures are changed by
+CURVES: dict[str, dict[str, type]] = {  # what is drawn of them
+    "steps": dict.fromkeys(X_LABELS, int) | dict.fromkeys(["training_loss", "learning_rate", *GRADIENT_NORMS], float),
+    "epochs": dict.fromkeys([*X_LABELS, "epoch"], int) | dict.fromkeys(VALIDATION, float),
+}
+PREDICTIONS: dict[str, type] = dict.fromkeys(("variant", "run", "image_name", "actual", "predicted"), str) | {
+    "seed": int
+}
+Entry = TypeVar("Entry")
 ACCURACY_AT = re.compile(r"accuracy_([\d.]+)")  # a probe's number, at a strength
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What metrics/train says of one training; None: not finite."""
+
+    outcome: Literal["finished", "diverged"]
+    val_loss: float | None
+    val_accuracy: float | None
+    val_balanced_accuracy: float | None
+    val_macro_f1: float | None
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What metrics/test says of one training; None: not finite."""
+
+    loss: float | None
+    accuracy: float
+    balanced_accuracy: float | None
+    macro_f1: float | None
+    accuracy_low: float
+    accuracy_high: float
+    n_test: int
+
+
+@dataclass(frozen=True)
+class TestedRuns:
+    """What metrics/test says of a variant."""
+
+    runs: dict[str, Tested]
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What metrics/probe says of one probe of one training."""
+
+    numbers: dict[str, float | None]
 
 
 def main() -> None:
@@ -82,18 +129,14 @@ def _specs(study: StudySettings) -> list[RunSpec]:
 def _scores(specs: list[RunSpec]) -> pd.DataFrame:
     """A row for each training, as `pawprint.comparison` takes it, with the test accuracies' intervals."""
     rows = []
-    for spec in specs:
-        trained = _training_of(spec, paths.train_outputs(spec.variant).metrics, "train")
-        tested = _training_of(spec, paths.test_metrics(spec.variant), "test", "runs")
-        rows.append(
-            {
-                **_identity(spec),
-                "outcome": trained["outcome"],
-                **{f"val_{score}": trained[f"val_{score}"] for score in SCORES},
-                **{f"test_{score}": tested[score] for score in (*SCORES, "accuracy_low", "accuracy_high")},
-                "n_test": tested["n_test"],
-            }
-        )
+    for variant in dict.fromkeys(spec.variant for spec in specs):
+        trained_file, tested_file = paths.train_outputs(variant).metrics, paths.test_metrics(variant)
+        trained = read_record(trained_file, dict[str, Trained], f"dvc repro train@{variant}")
+        tested = read_record(tested_file, TestedRuns, f"dvc repro test@{variant}").runs
+        for spec in (spec for spec in specs if spec.variant == variant):
+            of_training = _entry(trained, spec, trained_file, "train")
+            of_test = {f"test_{k}": v for k, v in vars(_entry(tested, spec, tested_file, "test")).items()}
+            rows.append({**_identity(spec), **vars(of_training), **of_test, "n_test": of_test.pop("test_n_test")})
     table = pd.DataFrame(rows)
     others = [*IDENTITY, "outcome", "n_test"]
     return table.astype({column: float for column in table.columns if column not in others})
@@ -108,9 +151,7 @@ def _answers(specs: list[RunSpec], table: pd.DataFrame) -> Answers:
     parts = []
     for variant in dict.fromkeys(spec.variant for spec in specs):
         path = paths.test_tables(variant) / "predictions.csv"
-        _require(path, f"dvc repro test@{variant}")
-        texts = dict.fromkeys(("variant", "run", "image_name", "actual", "predicted"), str)
-        parts.append(pd.read_csv(path, dtype=texts, keep_default_na=False))
+        parts.append(_table(path, f"dvc repro test@{variant}", PREDICTIONS, keep_default_na=False))
     predictions = pd.concat(parts)
     predictions["correct"] = (predictions["actual"] == predictions["predicted"]).astype(float)
     correct = predictions.pivot(index=TRAINING, columns="image_name", values="correct")
@@ -130,19 +171,10 @@ def _answers(specs: list[RunSpec], table: pd.DataFrame) -> Answers:
     return Answers(correct, columns.reindex(correct.index))
 
 
-def _training_of(spec: RunSpec, path: Path, stage: str, *within: str) -> dict[str, Any]:
-    """One training's entry in its variant's metrics file, below the keys `within`."""
-    command = f"dvc repro {stage}@{spec.variant}"
-    _require(path, command)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        for key in (*within, spec.key):
-            content = content[key]
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}: not valid JSON ({error}); write it anew: {command} --force") from None
-    except KeyError as missing:
-        raise DataError(f"{path}: expected an entry {missing}, found none; run: {command}") from None
-    return content
+def _entry(entries: dict[str, Entry], spec: RunSpec, path: Path, stage: str) -> Entry:
+    if spec.key not in entries:
+        raise DataError(f"{path}: expected an entry {spec.key}, found none; run: dvc repro {stage}@{spec.variant}")
+    return entries[spec.key]
 
 
 def _curves(specs: list[RunSpec], kind: str) -> pd.DataFrame:
@@ -150,8 +182,7 @@ def _curves(specs: list[RunSpec], kind: str) -> pd.DataFrame:
     parts = []
     for spec in specs:
         path = paths.train_outputs(spec.variant).curves / f"{spec.key}-{kind}.csv"
-        _require(path, f"dvc repro train@{spec.variant}")
-        part = pd.read_csv(path)
+        part = _table(path, f"dvc repro train@{spec.variant}", CURVES[kind])
         for position, (name, value) in enumerate(_identity(spec).items()):
             part.insert(position, name, value)
         parts.append(part)
@@ -170,12 +201,11 @@ def _probed_curve(specs: list[RunSpec], probed: tuple[str, ...], probe: str, str
     for spec in specs:
         if spec.variant not in probed:
             continue
-        path = paths.probe_metrics(spec.variant)
-        _require(path, f"dvc repro probe@{spec.variant}")
-        findings = json.loads(path.read_text(encoding="utf-8")).get(probe, {})
-        numbers = findings.get(spec.key, {}).get("numbers", {})
+        path, command = paths.probe_metrics(spec.variant), f"dvc repro probe@{spec.variant}"
+        findings = read_record(path, dict[str, dict[str, Probed]], command).get(probe, {})
+        numbers = findings[spec.key].numbers if spec.key in findings else {}
         rows += [
-            [*_identity(spec).values(), float(at[1]), accuracy, numbers[f"{name}_low"], numbers[f"{name}_high"]]
+            [*_identity(spec).values(), float(at[1]), accuracy, numbers.get(f"{name}_low"), numbers.get(f"{name}_high")]
             for name, accuracy in numbers.items()
             if (at := ACCURACY_AT.fullmatch(name))
         ]
@@ -270,6 +300,17 @@ def _bars(table: pd.DataFrame, rows: Sequence[RunComparison]) -> list[Bar]:
         mean = trainings["test_accuracy"].to_numpy(dtype=float).mean()
         bars.append(Bar(row.label, mean, scores))
     return bars
+
+
+def _table(path: Path, command: str, columns: dict[str, type], **options: Any) -> pd.DataFrame:
+    """A CSV that a stage wrote, with (at least) these columns of these types."""
+    _require(path, command)
+    try:
+        return pd.read_csv(path, dtype=columns, **options)[list(columns)]
+    except (ValueError, KeyError) as error:  # pandas' parser and encoding errors are ValueErrors
+        raise DataError(
+            f"{path}: not a table that pawprint wrote ({error}); write it anew: {command} --force"
+        ) from None
 
 
 def _require(path: Path, command: str) -> None:

@@ -4,6 +4,7 @@ Times differ from run to run, so they go below `runs/` and never into an output 
 """
 
 import errno
+import inspect
 import json
 import os
 import sys
@@ -14,7 +15,7 @@ from contextlib import suppress
 import psutil
 
 from pawprint import paths
-from pawprint.errors import PawprintError
+from pawprint.errors import PawprintError, SettingsError, shown
 from pawprint.interruption import Interrupted, stoppable
 
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -26,7 +27,7 @@ def run_stage(main: Callable[..., None]) -> None:
     name = os.environ.get("DVC_STAGE", main.__module__)
     try:
         with stoppable():
-            main(*sys.argv[1:])
+            main(*_arguments(main))
     except PawprintError as error:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -40,6 +41,14 @@ def run_stage(main: Callable[..., None]) -> None:
         print(f"{name}: {stop}; the same command goes on", file=sys.stderr)
         sys.exit(stop.exit_code)
     _note_times(work_started)
+
+
+def _arguments(main: Callable[..., None]) -> list[str]:
+    names, given = list(inspect.signature(main).parameters), sys.argv[1:]
+    if len(given) != len(names):
+        usage = " ".join(["one argument, the" if names else "no arguments", *names])
+        raise SettingsError([f"command line: expected {usage}; found {shown(given)}"])
+    return given
 
 
 def _note_times(work_started: float) -> None:

@@ -20,7 +20,6 @@ from pawprint.types import StudySettings
 def main() -> None:
     """Write models/pretrain and its metrics."""
     study, _ = read_study(paths.PARAMS)
-    paths.PRETRAINED.mkdir(parents=True, exist_ok=True)
     source = {"source": study.pretrained_source}
     metrics = PRETRAININGS[study.pretrained_source](study)
     atomic.write_json(paths.PRETRAINED / "source.json", source)  # also where there is nothing else to write
@@ -63,6 +62,7 @@ def _source_task(study: StudySettings) -> dict[str, Any]:
             training, record = train_run(spec, data, study.conduct, state)
             write_training(training, record, paths.PRETRAINED, paths.PRETRAINED)
             state.forget()
+        paths.PRETRAINED.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / "prepare/dropped.csv", paths.PRETRAINED / "dropped.csv")
     n_dropped = len(read_faults(paths.PRETRAINED / "dropped.csv"))
     dropped = f" ({n_dropped} left out: {paths.PRETRAINED / 'dropped.csv'})" if n_dropped else ""

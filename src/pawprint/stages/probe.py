@@ -6,7 +6,7 @@ from pawprint import atomic, extensions, paths, probes
 from pawprint.data.prepared import load
 from pawprint.figures.style import save
 from pawprint.models import build_model
-from pawprint.params import read_resolved, read_study
+from pawprint.params import read_study, read_variant
 from pawprint.probes import ProbeSubject
 from pawprint.seeding import preserve_rng, seed_run
 from pawprint.stages.entry import run_stage
@@ -17,9 +17,10 @@ def main(variant: str) -> None:
     """Write each probe's findings on each checkpoint, and their figures."""
     study, _ = read_study(paths.PARAMS)
     found = extensions.find(probes, study.probes)
+    specs = read_variant(variant)
     data = load(paths.PREPARED)
     findings: dict[str, dict[str, Any]] = {name: {} for name in found}
-    for spec in read_resolved(paths.resolved(variant)):
+    for spec in specs:
         seed_run(spec.seed, spec.threads)
         weights = paths.train_outputs(variant).models / spec.key / "weights.safetensors"
         subject = ProbeSubject(spec.name, data, load_weights(weights, build_model(spec, data)))

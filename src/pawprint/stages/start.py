@@ -8,16 +8,16 @@ import shutil
 
 from pawprint import atomic, paths
 from pawprint.errors import PawprintError
-from pawprint.params import read_resolved, read_study
+from pawprint.params import read_study, read_variant
 from pawprint.stages.entry import run_stage
 
 
 def main() -> None:
     """Write models/start/<variant> of every variant, or nothing."""
     study, _ = read_study(paths.PARAMS)
+    runs = {variant: read_variant(variant) for variant in study.variants}
     with atomic.whole_folder(paths.STARTS) as unfinished:
-        for variant in study.variants:
-            specs = read_resolved(paths.resolved(variant))
+        for variant, specs in runs.items():
             sources = {spec.key: spec.pretrained_on for spec in specs}
             atomic.write_json(unfinished / variant / "start.json", {"pretrained_on": sources})
             if any(spec.pretrained for spec in specs):

@@ -4,8 +4,8 @@
 again from the saved weights, and the stage fails if they differ: then a file is not what training left.
 """
 
-import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from pawprint import atomic, paths
 from pawprint.data.prepared import load
 from pawprint.errors import PawprintError
 from pawprint.models import build_model
-from pawprint.params import read_resolved
+from pawprint.params import read_variant
+from pawprint.records import read_record
 from pawprint.seeding import seed_run
 from pawprint.stages.entry import run_stage
 from pawprint.training.checkpoint import load_weights
@@ -28,16 +29,32 @@ from pawprint.types import SCORES, Data, Evaluation, RunSpec
 LOSS_TOLERANCE = 1e-5  # relative: another processor rounds differently
 
 
+@dataclass(frozen=True)
+class OnTest:
+    """What training found there."""
+
+    loss: float | None  # None: not finite
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What run.json says of the test set."""
+
+    test: OnTest
+
+
 def main(variant: str) -> None:
     """Write metrics and tables of every checkpoint of the variant."""
+    specs = read_variant(variant)
     data = load(paths.PREPARED)
     runs, tables = {}, []
-    for spec in read_resolved(paths.resolved(variant)):
+    for spec in specs:
         folder = paths.train_outputs(variant).models / spec.key
         seed_run(spec.seed, spec.threads)
         model = load_weights(folder / "weights.safetensors", build_model(spec, data))
         result = evaluate(model, data.test, data)
-        _same_as_training(folder / "run.json", result)
+        _same_as_training(folder / "run.json", result, f"dvc repro train@{variant}")
         runs[spec.key] = _metrics(result, data)
         tables.append(_tables(spec, result, data))
         print(f"{spec.name}: test accuracy {result.accuracy:.3f}, loss {result.loss:.3f}")
@@ -49,17 +66,17 @@ def main(variant: str) -> None:
     atomic.write_json(paths.test_metrics(variant), {**mean, "runs": runs})
 
 
-def _same_as_training(record: Path, result: Evaluation) -> None:
-    trained = json.loads(record.read_text(encoding="utf-8"))["test"]
+def _same_as_training(record: Path, result: Evaluation, command: str) -> None:
+    trained = read_record(record, Recorded, command).test
     same_loss = (
         not math.isfinite(result.loss)
-        if trained["loss"] is None
-        else math.isclose(result.loss, trained["loss"], rel_tol=LOSS_TOLERANCE)
+        if trained.loss is None
+        else math.isclose(result.loss, trained.loss, rel_tol=LOSS_TOLERANCE)
     )
-    if not same_loss or result.accuracy != trained["accuracy"]:
+    if not same_loss or result.accuracy != trained.accuracy:
         raise PawprintError(
             f"{record.parent}: the saved weights give test accuracy {result.accuracy} and loss {result.loss}, training "
-            f"had {trained['accuracy']} and {trained['loss']}: the weights, the data or the code are not those of "
+            f"had {trained.accuracy} and {trained.loss}: the weights, the data or the code are not those of "
             "that training. `dvc repro --force --single-item` the train stage, or `dvc checkout --force`"
         )
 

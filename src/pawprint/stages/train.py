@@ -2,7 +2,7 @@
 
 from pawprint import paths
 from pawprint.data.prepared import load
-from pawprint.params import read_resolved, read_study
+from pawprint.params import read_study, read_variant
 from pawprint.stages.entry import run_stage
 from pawprint.training.variant import train_variant
 
@@ -10,7 +10,7 @@ from pawprint.training.variant import train_variant
 def main(variant: str) -> None:
     """Read params/<variant>.yaml and write the variant's weights, curves and metrics."""
     study, _ = read_study(paths.PARAMS)  # for what shapes no number: trackers, how often to save
-    specs = read_resolved(paths.resolved(variant))
+    specs = read_variant(variant)
     data = load(paths.PREPARED, paths.EXCLUDED)
     records = train_variant(specs, data, paths.train_outputs(variant), study.conduct, paths.start(variant))
     for record in records:

@@ -1,8 +1,8 @@
 """Weights, and the state from which a killed training goes on to the same bytes.
 
 Both are safetensors: tensors plus text, no pickle that could run code. A nested state (an optimizer's, say) is
-split into its tensors and a JSON skeleton that says where each belongs; the skeleton is the file's one metadata
-entry (with two their order, and so the bytes, would vary).
+split into its tensors and a JSON skeleton that says where each belongs; the skeleton, with the number of its format, is
+the file's one metadata entry (with two their order, and so the bytes, would vary). Weights have none.
 """
 
 import hashlib
@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from pawprint import atomic
-from pawprint.errors import PawprintError
+from pawprint.errors import PawprintError, shown
+from pawprint.tensors import read_tensors, why_unfit
 from pawprint.types import TrainState
+
+STATE_FORMAT = 1  # of the skeleton: to be raised when `read_state` could no longer read what was written before
+SKELETON = "skeleton"  # the one metadata entry
+MAX_DEPTH = 50  # of a skeleton; a state nests eight deep
 
 
 def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
@@ -27,15 +31,17 @@ def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
 def load_weights(path: Path, model: torch.nn.Module) -> torch.nn.Module:
     """Fill `model`; PawprintError if the file is missing, damaged or of another architecture."""
     try:
-        weights = load_file(path)
+        weights = read_tensors(path)
     except FileNotFoundError:
         raise PawprintError(f"{path}: no such file; `dvc pull {path}` or `dvc repro` brings it") from None
-    except SafetensorError as error:
-        raise PawprintError(f"{path}: not a whole safetensors file ({error}); delete it and `dvc repro`") from None
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise PawprintError(f"{path}: weights of another model than the settings': {error}") from None
+    except PawprintError as error:
+        raise PawprintError(f"{error}; delete it and `dvc repro`") from None
+    if SKELETON in weights.metadata:
+        raise PawprintError(f"{path}: the state of a training, not its weights; delete it and `dvc repro`")
+    difference = why_unfit(weights.by_name, model.state_dict())
+    if difference:
+        raise PawprintError(f"{path}: weights of another model than the settings': {difference}")
+    model.load_state_dict(weights.by_name)
     return model
 
 
@@ -48,21 +54,29 @@ def save_state(path: Path, tree: Any, keep: Path | None = None) -> None:
     """Any nesting of dicts, lists, tensors and JSON values, in one file, atomically; what was there goes to `keep`."""
     tensors: dict[str, torch.Tensor] = {}
     skeleton = _skeleton(tree, tensors)
-    header = json.dumps({"sha256": _digest(skeleton, tensors), "skeleton": skeleton})
-    atomic.write_bytes(path, save(tensors, metadata={"pawprint": header}), keep)
+    header = {"format": STATE_FORMAT, "sha256": _digest(skeleton, tensors), "state": skeleton}
+    atomic.write_bytes(path, save(tensors, metadata={SKELETON: json.dumps(header)}), keep)
 
 
 def read_state(path: Path) -> Any:
-    """What `save_state` wrote; FileNotFoundError, or PawprintError for a file that is not whole."""
+    """What `save_state` wrote; FileNotFoundError, or PawprintError that says why the file is none of its."""
+    file = read_tensors(path)
+    if SKELETON not in file.metadata:
+        raise PawprintError(f"{path}: weights or another program's file, not the state of a training")
     try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads(file.metadata()["pawprint"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise PawprintError(f"{path}: not a whole safetensors file ({error})") from None
-    if header["sha256"] != _digest(header["skeleton"], tensors):
-        raise PawprintError(f"{path}: its content is not what was written: damaged on the disk")
-    return _fill(header["skeleton"], tensors)
+        content = json.loads(file.metadata[SKELETON])
+        found = content.get("format", 0) if isinstance(content, dict) else "unknown"
+        if found != STATE_FORMAT:
+            raise PawprintError(f"{path}: a state of format {shown(found)}, this pawprint reads {STATE_FORMAT}")
+        if content.get("sha256") != _digest(content.get("state"), file.by_name):
+            raise PawprintError(f"{path}: a damaged state: its content is not what was written")
+        unused = dict(file.by_name)
+        tree = _fill(content.get("state"), file.by_name, unused)
+    except (ValueError, RecursionError) as error:  # JSON's errors are ValueErrors
+        raise PawprintError(f"{path}: a damaged state: its skeleton: {error}") from None
+    if unused:
+        raise PawprintError(f"{path}: a damaged state: {len(unused)} tensors have no place in its skeleton")
+    return tree
 
 
 def training_state(state: TrainState) -> dict[str, Any]:
@@ -110,13 +124,24 @@ def _skeleton(tree: Any, tensors: dict[str, torch.Tensor]) -> Any:
     return {"value": tree}
 
 
-def _fill(skeleton: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Any:
+def _fill(skeleton: Any, tensors: dict[str, torch.Tensor], unused: dict[str, torch.Tensor], depth: int = 0) -> Any:
+    """The tree, its tensors taken out of `unused`; ValueError where the skeleton is none that `_skeleton` makes."""
+    if not isinstance(skeleton, dict) or len(skeleton) != 1 or depth > MAX_DEPTH:
+        raise ValueError(f"expected one kind and its content, at most {MAX_DEPTH} deep, found {shown(skeleton)}")
     ((kind, content),) = skeleton.items()
-    if kind == "tensor":
+    if kind == "value" and isinstance(content, str | int | float | None):
+        return content
+    if kind == "tensor" and isinstance(content, str) and content in tensors:
+        unused.pop(content, None)
         return tensors[content]
-    if kind == "dict":
-        return {key: _fill(value, tensors) for key, value in content}
-    if kind in ("list", "tuple"):
-        filled = [_fill(value, tensors) for value in content]
+    if kind in ("list", "tuple") and isinstance(content, list):
+        filled = [_fill(value, tensors, unused, depth + 1) for value in content]
         return tuple(filled) if kind == "tuple" else filled
-    return content
+    if kind == "dict" and isinstance(content, list) and all(_is_entry(entry) for entry in content):
+        return {key: _fill(value, tensors, unused, depth + 1) for key, value in content}
+    raise ValueError(f"expected a tensor that is there, a value, list, tuple or dict, found {shown(skeleton)}")
+
+
+def _is_entry(entry: Any) -> bool:
+    """Of a dict: a name or number, and what it stands for."""
+    return isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str | int)

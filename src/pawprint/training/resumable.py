@@ -110,10 +110,10 @@ class Resumable:
         except PawprintError as error:
             self._say(f"{error}; passed over")
             return None
-        if saved["identity"] != self.parts:  # the name says otherwise
+        if not isinstance(saved, dict) or saved.get("identity") != self.parts:  # the name says otherwise
             self._say(f"{file}: {self._difference(file)}; passed over")
             return None
-        return dict(saved)
+        return saved
 
     def _mark(self, pid: int | str) -> Path:
         return self.file.with_suffix(f"{WANTED}{pid}")

@@ -1,0 +1,64 @@
+"""Settings that are each valid, and together cannot work: told before anything runs. Each fault begins with a name."""
+
+import math
+from itertools import pairwise
+
+from pawprint.types import DataSettings, RunSpec
+
+DRAWN_CLASSES = {"procedural": 37, "drawn_animals": 40}  # of the sources that draw as many pictures as one asks for
+MOST_DRAWN_BYTES = 100e9  # pictures as they are packed; drawing that many would take weeks
+MOST_PARAMETERS = 10**8  # of an MLP: 1.6 GB with gradients and Adam's two averages; ResNet-18 has 11 million
+
+
+def of_run(spec: RunSpec) -> list[str]:
+    """Faults of one training, whatever its data."""
+    faults = []
+    if spec.nesterov and spec.optimizer == "sgd" and spec.momentum == 0:
+        faults.append("nesterov needs momentum > 0, found 0")
+    if spec.pretrained and spec.model != "resnet18":
+        faults.append(f"pretrained: true has weights for resnet18 only, found model: {spec.model}")
+    if spec.lr_scaling == "adam_full" and spec.optimizer not in ("adam", "adamw"):
+        faults.append(f"lr_scaling: adam_full is a rule for adam and adamw, found optimizer: {spec.optimizer}")
+    if spec.lr_scaling == "adam_full" and min(spec.scaled_betas) < 0:
+        betas = f"betas {list(spec.betas)} become {[round(beta, 4) for beta in spec.scaled_betas]}"
+        faults.append(
+            f"lr_scaling: adam_full: a batch of {spec.batch_size} is {spec.batch_ratio:g} times lr_base_batch_size,"
+            f" for which {betas}; expected none below 0: lower batch_size, or raise betas"
+        )
+    return faults
+
+
+def of_run_with_data(spec: RunSpec, data: DataSettings) -> list[str]:
+    """Faults of one training of these pictures: a multi-layer perceptron that fits into no memory."""
+    if spec.model != "mlp":
+        return []
+    n_channels = 1 if data.source == "digits" else 3
+    n_parameters = sum(math.prod(pair) for pair in pairwise([n_channels * data.image_size**2, *spec.mlp_widths]))
+    if n_parameters <= MOST_PARAMETERS:
+        return []
+    return [
+        f"mlp_widths: {list(spec.mlp_widths)} for pictures of {data.image_size} px are {n_parameters:.2g} parameters;"
+        f" expected at most {MOST_PARAMETERS:.0e}: lower mlp_widths or data.image_size"
+    ]
+
+
+def of_data(data: DataSettings) -> list[str]:
+    """Faults of a section `data`, whatever the pictures are."""
+    faults = []
+    n_pictures = data.n_per_class * DRAWN_CLASSES.get(data.source, 0)
+    pixels = max(data.draw_pixels, data.image_size)
+    n_bytes = 3 * n_pictures * pixels**2
+    if n_bytes > MOST_DRAWN_BYTES:
+        faults.append(
+            f"n_per_class: {data.n_per_class} a class are {n_pictures:,} pictures of {pixels} px, {n_bytes / 1e9:,.0f}"
+            f" GB; expected at most {MOST_DRAWN_BYTES / 1e9:g}: lower it, image_size or draw_pixels"
+        )
+    is_split_by_us = data.source in (*DRAWN_CLASSES, "digits") and data.split_file is None
+    if is_split_by_us and data.val_percent + data.test_percent >= 100:
+        faults.append(
+            f"val_percent {data.val_percent:g} and test_percent {data.test_percent:g} leave nothing for training;"
+            " expected less than 100 together"
+        )
+    if data.source == "folder" and data.path is None:
+        faults.append("path: not set; pictures of a folder need one, or a .zip")
+    return faults
