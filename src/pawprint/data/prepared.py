@@ -37,6 +37,7 @@ def load(folder: Path, excluded: Path | None = None) -> Data:
         std=tuple(description["std"]),
         split_hash=description["split_hash"],
         content_hash=description["content_hash"],
+        resize=description.get("resize"),
     )
     return data if excluded is None else _without_those_in(excluded, data)
 
