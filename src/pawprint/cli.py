@@ -1,4 +1,4 @@
-"""What a person types: `pawprint train`, `init-data`, `audit`. Heavy imports wait until a command needs them.
+"""What a person types: `pawprint train`, `predict`, `init-data`, `audit`. Heavy imports wait until they are needed.
 
 Exit codes: 0 done, 1 the work failed, 2 settings or options cannot be used, 130 interrupted.
 """
@@ -50,6 +50,25 @@ def train(
     study, specs = read_study(paths.PARAMS, parse_options(context.args), of=variant)
     for line in train_by_hand(study, specs, variant, seed, out):
         print(line)
+
+
+@app.command(
+    epilog="The model is one of models/train, as `dvc pull train@baseline` or `dvc repro` leaves it.",
+)
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Picture files: JPEG, PNG, GIF, BMP, WebP, TIFF.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="A variant (its first seed), or a folder of weights; default: baseline, or any there is."),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many classes to name of each picture.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: probabilities from 0 to 1.")] = False,
+) -> None:
+    """Ask a trained model what pictures show; without data or settings."""
+    from pawprint import predict as answering
+
+    prediction = answering.predict(images, model)
+    print(answering.as_json(prediction, top) if as_json else "\n".join(answering.as_text(prediction, top)))
 
 
 @app.command("init-data")

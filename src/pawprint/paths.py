@@ -16,6 +16,7 @@ FETCHED = Path("data/fetch")
 PREPARED = Path("data/prepare")
 PRETRAINED = Path("models/pretrain")  # weights, record and curves of the source task
 PRETRAIN_METRICS = Path("metrics/pretrain.json")
+TRAINED = Path("models/train")  # <variant>/<run>-s<seed>/ each
 STARTS = Path("models/start")  # <variant>/ each
 EXCLUDED = Path("data/check/excluded.csv")
 CHECK_REPORT = Path("metrics/check/report.json")
@@ -77,7 +78,7 @@ def start(variant: str) -> Path:
 def train_outputs(variant: str, root: Path = Path()) -> TrainOutputs:
     """Where `train` writes; `root` is another folder than the study's for a training by hand."""
     return TrainOutputs(
-        models=root / "models/train" / variant,
+        models=root / TRAINED / variant,
         curves=root / "plots/train" / variant,
         metrics=root / "metrics/train" / f"{variant}.json",
     )

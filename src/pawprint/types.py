@@ -198,6 +198,7 @@ class Data:
     std: tuple[float, ...]
     split_hash: str  # sha256 of the split as text
     content_hash: str  # sha256 of pictures, labels and split
+    resize: str | None = None  # how files were brought to image_shape, in words; None: pawprint did not do it
 
 
 @dataclasses.dataclass(frozen=True)

@@ -256,4 +256,5 @@ def _data(splits: dict[str, Split], class_names: list[str], feed: Feed, like: Sp
         std=feed.statistics.std,
         split_hash=NO_HASH,
         content_hash=NO_HASH,
+        resize=None,
     )

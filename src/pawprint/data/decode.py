@@ -18,6 +18,8 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 MAX_MEGAPIXELS = 50.0  # a phone's largest pictures have 48; RGB of this size takes 150 MB
 MIN_SIDE = 8  # pixels; what is narrower is a line or a tracking dot of a web page, no picture of anything
 
+RESIZE = "shorter side to size, bilinear with antialiasing; center crop"  # what `square` does; change both together
+
 Transpose = Image.Transpose
 TURNS = {  # EXIF orientation → what makes the picture upright
     2: Transpose.FLIP_LEFT_RIGHT,

@@ -6,7 +6,7 @@ A prepared folder holds, for each part of train, val and test,
     {part}_labels.npy    (N,) int64, index into class_names
     split.csv            image_name, label, split: train's rows in the arrays' order, then val's, then test's
     dropped.csv          image_name, reason: what `data.on_bad: drop` left out
-    data.json            class_names, image_shape, mean and std of train, hashes, counts
+    data.json            class_names, image_shape, mean and std of train, how pictures were resized, hashes, counts
 
 It depends on the fetched pictures and the settings alone: the same bytes on every run.
 """
@@ -23,7 +23,7 @@ from PIL import Image
 
 from pawprint.atomic import whole_folder
 from pawprint.data.arrays import read_array
-from pawprint.data.decode import read_picture, square
+from pawprint.data.decode import RESIZE, read_picture, square
 from pawprint.data.faults import Fault, counted, how_to_go_on, read_faults, write_faults
 from pawprint.data.index import PARTS, read_table, write_table
 from pawprint.data.screen import screen
@@ -123,6 +123,7 @@ def _describe(folder: Path, table: pd.DataFrame, dropped: list[Fault], settings:
         "image_shape": [images.shape[3], *images.shape[1:3]],  # C, H, W
         "mean": mean,
         "std": std,
+        "resize": RESIZE,
         "split_hash": split_hash(table),
         "content_hash": _content_hash(folder),
         **{f"n_{part}": len(rows) for part, rows in zip(PARTS, part_tables, strict=True)},

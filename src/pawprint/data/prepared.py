@@ -28,6 +28,7 @@ class Description:
     std: tuple[float, ...]
     split_hash: str
     content_hash: str
+    resize: str  # how pictures were brought to size
 
 
 def load(folder: Path, excluded: Path | None = None) -> Data:

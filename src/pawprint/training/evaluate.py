@@ -1,11 +1,10 @@
 """How good a model is on a split: the one function behind validation, test and every probe."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
-from sklearn.metrics import f1_score, recall_score
 from torch import nn
 
 from pawprint.data.batches import in_order, standardize
@@ -27,6 +26,13 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
 
 @torch.inference_mode()
+def log_probabilities(model: nn.Module, batches: Iterable[torch.Tensor], data: Data) -> torch.Tensor:
+    """What `model` makes of pictures (B, C, H, W) in [0, 1], (N, K) float64; it is put back as it was."""
+    with eval_mode(model):
+        logits = [model(standardize(images, data)).cpu() for images in batches]
+    return torch.cat(logits).double().log_softmax(dim=1)
+
+
 def evaluate(
     model: nn.Module,
     split: Split,
@@ -39,20 +45,18 @@ def evaluate(
 
     `alter` changes the pictures (B, C, H, W), in [0, 1], before they are standardized: what a probe does.
     """
+    from sklearn.metrics import f1_score, recall_score  # seconds, which predicting does without
+
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    logits = []
-    with eval_mode(model):
-        for images, _ in in_order(split, BATCH_SIZE):
-            images = images.to(device)
-            logits.append(model(standardize(alter(images) if alter else images, data)).cpu())
-    log_probabilities = torch.cat(logits).double().log_softmax(dim=1)  # (N, K)
+    batches = (images.to(device) for images, _ in in_order(split, BATCH_SIZE))
+    answers = log_probabilities(model, map(alter, batches) if alter else batches, data)
     labels = torch.from_numpy(np.array(split.labels))
-    predictions = log_probabilities.argmax(dim=1)
+    predictions = answers.argmax(dim=1)
     per_class = {"labels": np.unique(split.labels), "average": "macro", "zero_division": 0}
     return Evaluation(
-        loss=-log_probabilities[torch.arange(len(labels)), labels].mean().item(),
+        loss=-answers[torch.arange(len(labels)), labels].mean().item(),
         accuracy=(predictions == labels).double().mean().item(),
         balanced_accuracy=float(recall_score(labels, predictions, **per_class)),
         macro_f1=float(f1_score(labels, predictions, **per_class)),
-        probabilities=log_probabilities.exp().float().numpy(),
+        probabilities=answers.exp().float().numpy(),
     )

@@ -162,12 +162,17 @@ def _record(training: loop.Training, identity: str) -> RunRecord:
 
 
 def write_training(training: loop.Training, record: RunRecord, folder: Path, curves: Path, prefix: str = "") -> None:
-    """Weights and run.json into `folder`, the history as `prefix`steps.csv and `prefix`epochs.csv into `curves`."""
+    """Weights and run.json into `folder`, the history as `prefix`steps.csv and `prefix`epochs.csv into `curves`.
+
+    The folder is all that `pawprint predict` needs.
+    """
+    data = training.data
     checkpoint.save_weights(folder / "weights.safetensors", training.best.weights)
     content: dict[str, Any] = {
         **vars(record),
         "spec": spec_as_dict(record.spec),
-        "class_names": training.data.class_names,
+        "class_names": data.class_names,
+        "input": {"shape": data.image_shape, "mean": data.mean, "std": data.std, "resize": data.resize},
     }
     atomic.write_json(folder / "run.json", content)
     for name, table in zip(("steps", "epochs"), training.history.tables(), strict=True):

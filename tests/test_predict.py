@@ -1,0 +1,281 @@
+"""`pawprint predict`: the answers of the stage `test`, from the model's folder alone, or one clear message."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from pawprint.data.prepared import load
+from pawprint.models import build_model
+from pawprint.params import read_resolved
+from pawprint.training.checkpoint import load_weights
+from pawprint.training.evaluate import evaluate
+from tests.data import bad_files
+from tests.in_process import Done, pawprint
+
+DRAWN = """
+study: drawn
+data: {source: procedural, n_per_class: 5, draw_pixels: 48, image_size: 32, test_percent: 20}
+model: resnet18
+epochs: 1
+seeds: [10, 9]
+variants:
+  baseline: {}
+  faster: {lr: 1.0e-2, seeds: [0]}
+checks: {}
+"""
+DIGITS = """
+study: digits
+data: {source: digits, image_size: 8}
+model: mlp
+mlp_widths: [16]
+epochs: 2
+seeds: [0]
+variants:
+  baseline: {}
+checks: {}
+"""
+
+
+def trained(folder: Path, params: str, *variants: str) -> Path:
+    folder.mkdir()
+    (folder / "params.yaml").write_text(params)
+    stages = [["fetch"], ["prepare"], ["resolve"], ["pretrain"], ["start"], ["check"]]
+    for stage, *rest in [*stages, *([stage, v] for v in variants for stage in ("train", "test"))]:
+        done = pawprint(folder, *rest, module=f"pawprint.stages.{stage}")
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PAWPRINT_RUNS", str(tmp_path_factory.mktemp("runs")))
+        return trained(tmp_path_factory.mktemp("drawn") / "study", DRAWN, "baseline", "faster")
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PAWPRINT_RUNS", str(tmp_path_factory.mktemp("runs")))
+        return trained(tmp_path_factory.mktemp("digits") / "study", DIGITS, "baseline")
+
+
+@pytest.fixture
+def alone(drawn: Path, tmp_path: Path) -> Path:
+    """A folder in which there is a model, a picture, and nothing else."""
+    shutil.copytree(drawn / "models/train/baseline/baseline-s9", tmp_path / "model")
+    shutil.copy(next((drawn / "data/fetch/images").glob("*.png")), tmp_path / "picture.png")
+    return tmp_path
+
+
+def answers(done: Done) -> list[dict[str, float]]:
+    """Of `--json`: class → probability, a picture each, the most probable first."""
+    assert done.returncode == 0, done.stderr
+    pictures = json.loads(done.stdout)["pictures"]
+    return [{answer["class"]: answer["probability"] for answer in picture["classes"]} for picture in pictures]
+
+
+def assert_as_tested(study: Path, run: str, pictures: list[str], elsewhere: Path) -> None:
+    """`pictures` are the test set's, as files: the model, moved to a place without data, says what `test` said."""
+    model = shutil.copytree(study / f"models/train/baseline/{run}", elsewhere / "model")
+    found = answers(pawprint(elsewhere, "predict", *pictures, "--model", str(model), "--json", "--top", "99"))
+    table = pd.read_csv(study / "plots/test/baseline/predictions.csv", dtype=str)
+    rows = table[table["run"] + "-s" + table["seed"] == run]
+    assert [next(iter(answer)) for answer in found] == rows["predicted"].tolist()
+    assert [f"{max(answer.values()):.6f}" for answer in found] == rows["probability"].tolist()
+    data = load(study / "data/prepare")
+    (spec,) = [spec for spec in read_resolved(study / "params/baseline.yaml") if spec.key == run]
+    network = load_weights(model / "weights.safetensors", build_model(spec, data))
+    expected = evaluate(network, data.test, data).probabilities
+    assert all(answer.keys() == set(data.class_names) for answer in found)
+    said = np.array([[answer[label] for label in data.class_names] for answer in found])
+    np.testing.assert_array_equal(said, expected.astype(np.float64))
+
+
+def test_drawn_pictures_get_the_test_stages_answers_to_the_last_bit(drawn: Path, tmp_path: Path) -> None:
+    names = load(drawn / "data/prepare").test.names
+    assert len(names) == 37
+    assert_as_tested(drawn, "baseline-s9", [str(drawn / "data/fetch/images" / name) for name in names], tmp_path)
+
+
+def test_grey_pictures_get_the_test_stages_answers_to_the_last_bit(digits: Path, tmp_path: Path) -> None:
+    images = np.asarray(load(digits / "data/prepare").test.images)  # (N, 8, 8, 1)
+    assert len(images) > 256, "more than one batch"
+    for number, image in enumerate(images):
+        Image.fromarray(image[:, :, 0]).save(tmp_path / f"{number}.png")
+    pictures = [str(tmp_path / f"{number}.png") for number in range(len(images))]
+    assert_as_tested(digits, "baseline-s0", pictures, tmp_path)
+
+
+def test_a_picture_alone_gets_the_answer_that_it_gets_in_company(drawn: Path) -> None:
+    pictures = [str(path) for path in sorted((drawn / "data/fetch/images").glob("*.png"))[:20]]
+    together = answers(pawprint(drawn, "predict", *pictures, "--json", "--top", "99"))
+    alone = answers(pawprint(drawn, "predict", pictures[7], "--json", "--top", "99"))[0]
+    assert alone == pytest.approx(together[7], rel=1e-4)
+
+
+def test_the_text_names_the_model_and_a_line_a_picture(drawn: Path) -> None:
+    first, second = sorted((drawn / "data/fetch/images").glob("*.png"))[:2]
+    done = pawprint(drawn, "predict", str(first), str(second), "--top", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    model, *lines = done.stdout.splitlines()
+    assert model.startswith("models/train/baseline/baseline-s9: baseline-lr1e-3-bs32-none-s9, test accuracy ")
+    exact = answers(pawprint(drawn, "predict", str(first), str(second), "--json", "--top", "2"))
+    for line, picture, answer in zip(lines, (first, second), exact, strict=True):
+        (best, share), (next_best, next_share) = answer.items()
+        words = [str(picture), f"{100 * share:.1f}", "%", best, f"{100 * next_share:.1f}", "%", next_best]
+        assert line.split() == words
+    assert len({line.rindex("%") for line in lines}) == 1, "in columns"
+
+
+def test_without_a_model_named_the_baselines_first_seed_answers_or_any_there_is(drawn: Path, tmp_path: Path) -> None:
+    picture = str(next((drawn / "data/fetch/images").glob("*.png")))
+
+    def asked(*options: str) -> str:
+        return json.loads(pawprint(tmp_path, "predict", picture, "--json", *options).stdout)["model"]
+
+    shutil.copytree(drawn / "models/train", tmp_path / "models/train")
+    assert asked() == "models/train/baseline/baseline-s9"  # not s10, as text is sorted
+    assert asked("--model", "faster") == "models/train/faster/faster-s0"
+    assert asked("--model", "models/train/baseline") == "models/train/baseline/baseline-s9"
+    assert asked("--model", "models/train/baseline/baseline-s10") == "models/train/baseline/baseline-s10"
+    shutil.rmtree(tmp_path / "models/train/baseline")
+    assert asked() == "models/train/faster/faster-s0"
+
+
+def picture_at_fault(folder: Path, kind: str) -> Path:
+    path = folder / "fault"
+    if kind == "folder":
+        path.mkdir()
+    elif kind != "missing":
+        path.write_bytes({"text": b"no picture", "empty": b"", "bomb": bad_files.huge_png()}[kind])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("missing", "fault: cannot be read: No such file or directory"),
+        ("folder", "fault: cannot be read: Is a directory"),
+        ("text", "fault: not a picture of a known format"),
+        ("empty", "fault: empty file"),
+        ("bomb", "fault: too large: 13377 x 13377 pixels"),
+    ],
+)
+def test_what_is_no_picture_ends_with_1_and_one_message(alone: Path, kind: str, said: str) -> None:
+    fault = picture_at_fault(alone, kind)
+    done = pawprint(alone, "predict", str(fault), "--model", "model")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_all_that_are_no_pictures_are_named_together_and_nothing_is_answered(alone: Path) -> None:
+    (alone / "text.png").write_text("no picture")
+    done = pawprint(alone, "predict", "picture.png", "text.png", "nowhere.png", "--model", "model")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "2 of 3 pictures cannot be used" in done.stderr
+    assert [line.split(":")[0].strip() for line in done.stderr.splitlines()[1:]] == ["text.png", "nowhere.png"]
+
+
+def test_without_any_model_it_says_how_to_get_one(tmp_path: Path) -> None:
+    done = pawprint(tmp_path, "predict", "picture.png")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "`dvc pull train@baseline`" in done.stderr
+    assert "`dvc repro train@baseline`" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "said"),
+    [
+        ("faster", 1, "`dvc pull train@faster`"),  # a variant whose weights are not here
+        ("models/train/faster", 1, "`dvc pull models/train/faster`"),
+        ("faste", 2, "neither a folder nor a variant; did you mean 'faster'?"),
+    ],
+)
+def test_a_model_that_is_not_there_ends_with_one_message(tmp_path: Path, model: str, code: int, said: str) -> None:
+    (tmp_path / "params.yaml").write_text(DRAWN)
+    done = pawprint(tmp_path, "predict", "picture.png", "--model", model)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def no_record(model: Path) -> None:
+    (model / "run.json").unlink()
+
+
+def cut_record(model: Path) -> None:
+    content = (model / "run.json").read_bytes()
+    (model / "run.json").write_bytes(content[: len(content) // 2])
+
+
+def record_with(changes: dict[str, Any], model: Path) -> None:
+    content = json.loads((model / "run.json").read_text())
+    content["input"] |= changes
+    (model / "run.json").write_text(json.dumps(content))
+
+
+def older_record(model: Path) -> None:
+    content = json.loads((model / "run.json").read_text())
+    del content["input"]
+    (model / "run.json").write_text(json.dumps(content))
+
+
+def cut_weights(model: Path) -> None:
+    content = (model / "weights.safetensors").read_bytes()
+    (model / "weights.safetensors").write_bytes(content[:-1])
+
+
+def weights_without_a_layer(model: Path) -> None:
+    weights = load_file(model / "weights.safetensors")
+    del weights["fc.bias"]
+    save_file(weights, model / "weights.safetensors")
+
+
+def weights_that_are_no_numbers(model: Path) -> None:
+    weights = load_file(model / "weights.safetensors")
+    weights["fc.bias"] = torch.full_like(weights["fc.bias"], torch.nan)
+    save_file(weights, model / "weights.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (no_record, "run.json: cannot be read: No such file or directory; `dvc checkout --force model`"),
+        (cut_record, "run.json: no record of a training: content: Invalid JSON"),
+        (older_record, "run.json: no record of a training: input: Field required"),
+        (lambda model: record_with({"mean": "grey"}, model), "input.mean: Input should be"),
+        (lambda model: record_with({"shape": [4, 32, 32]}, model), "expected a square of 1 or 3 channels"),
+        (lambda model: record_with({"mean": [0.5]}, model), "expected a square of 1 or 3 channels"),
+        (lambda model: record_with({"resize": "stretched"}, model), "resized by 'stretched', this version of pawprint"),
+        (cut_weights, "weights.safetensors: not a whole safetensors file"),
+        (weights_without_a_layer, "weights.safetensors: weights of another model"),
+        (weights_that_are_no_numbers, "the model's answers are not finite"),
+    ],
+)
+def test_a_damaged_model_ends_with_1_and_one_message(alone: Path, damage: Any, said: str) -> None:
+    assert pawprint(alone, "predict", "picture.png", "--model", "model").returncode == 0, "sound before"
+    damage(alone / "model")
+    done = pawprint(alone, "predict", "picture.png", "--model", "model")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("options", [["--top", "0"], ["--top", "many"], ["--modle", "model"], ["--model"]])
+def test_bad_options_end_with_2(alone: Path, options: list[str]) -> None:
+    done = pawprint(alone, "predict", "picture.png", *options)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_no_picture_ends_with_2(alone: Path) -> None:
+    assert pawprint(alone, "predict", "--model", "model").returncode == 2
