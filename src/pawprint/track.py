@@ -85,8 +85,11 @@ def _from_record(folder: Path) -> Told:
         config = {**record["spec"], "split_hash": record["split_hash"]}
         head = Head(record["id"], spec.name, spec.study, config)
         steps, test = record["steps"], {f"test_{name}": value for name, value in record["test"].items()}
-    except (ValueError, TypeError, KeyError, ValidationError) as error:
-        raise PawprintError(f"{file}: not a record that this version of pawprint writes ({error!r})") from None
+    except ValidationError as error:  # a ValueError, with a page of text
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise PawprintError(f"{file}: expected what this version of pawprint writes, found {faults}") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise PawprintError(f"{file}: expected what this version of pawprint writes, found {error!r}") from None
     rows = Collected()
     prefix = _curves(folder, spec)
     retell(rows, _table(f"{prefix}steps.csv"), _table(f"{prefix}epochs.csv"))
