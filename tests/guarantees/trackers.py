@@ -38,9 +38,9 @@ trackers: [wandb]
 variants:
   baseline: {{}}
 checks: {{output_shape: {{}}}}
-save_every_seconds: 0
+save_every_seconds: {save_every_seconds}
 """
-WAIT_SECONDS = 3.0  # what is documented is more; this is quicker
+WAIT_SECONDS = 2.0  # what is documented is more; this is quicker
 GONE_SECONDS = 5.0
 SLACK_SECONDS = 20.0  # of a loaded machine
 TRAINING = "PAWPRINT_TEST_TRAINING"
@@ -49,20 +49,22 @@ RESULTS = ("models/train", "plots/train", "metrics/train")
 
 def trackers(scratch: Path, n: int, seed: int, alone: bool = True) -> list[Row]:
     """`n` trainings beside a faulty service each and, where they have processes of their own (`alone`), `n` kills."""
-    study = _study(scratch / "study", widths=[16], epochs=16 if alone else 4)
+    study = _study(scratch / "study", [16], epochs=16) if alone else _study(scratch / "study", [16], 2, 1e9)
     draws = random.Random(seed)
     faults = [fault for _ in range(-(-n // len(FAULTS))) for fault in draws.sample(FAULTS, len(FAULTS))][:n]
     rows = _beside_faulty_services(study, faults, alone)
     if alone:
         rows.append(_killed_beside_faulty_services(study, faults, draws))
         # Steps that take longer, as the process that delivers needs two seconds to begin.
-        rows.append(_killed_and_resumed(_study(scratch / "slow", widths=[512, 512], epochs=8 * n + 8), n, draws))
+        rows.append(_killed_and_resumed(_study(scratch / "slow", [512, 512], epochs=8 * n + 8), n, draws))
     return rows
 
 
-def _study(folder: Path, widths: list[int], epochs: int) -> Path:
+def _study(folder: Path, widths: list[int], epochs: int, save_every_seconds: float = 0) -> Path:
     folder.mkdir(parents=True)
-    (folder / "params.yaml").write_text(PARAMS.format(widths=widths, epochs=epochs))
+    (folder / "params.yaml").write_text(
+        PARAMS.format(widths=widths, epochs=epochs, save_every_seconds=save_every_seconds)
+    )
     for stage in ("fetch", "prepare", "resolve", "pretrain", "start", "check"):
         done = pawprint(folder, module=f"pawprint.stages.{stage}")
         assert done.returncode == 0, done.stderr

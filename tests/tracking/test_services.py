@@ -73,7 +73,7 @@ def tell(spooled: Spooled, n_steps: int) -> None:
 
 
 def test_whatever_the_service_does_a_training_ends_in_the_same_bytes_and_nothing_is_lost(tmp_path: Path) -> None:
-    rows = harness.trackers(tmp_path, 2, seed=1, alone=False)
+    rows = harness.trackers(tmp_path, 2, seed=31, alone=False)  # unreachable, refuses the rows
     assert [(row.tried, row.held) for row in rows] == [(2, 2), (4, 4)], rows
 
 
@@ -127,12 +127,16 @@ def test_ctrl_c_is_the_trainings_to_answer(service_with: Callable[[str], Service
     assert not alive(courier)
 
 
-def test_a_refused_key_is_said_once_and_the_rows_are_kept(
-    service_with: Callable[[str], Service], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("fault", "reason"), [("refuses the key", "returned error 401"), ("refuses the rows", "has 0 of 3 rows")]
+)
+def test_what_is_refused_is_said_once_and_kept(
+    fault: str, reason: str, service_with: Callable[[str], Service], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    service_with("refuses the key")
+    service_with(fault)
     spooled = Spooled(HEAD)
-    assert within(60, lambda: spooled.courier.poll() is not None)
+    if fault == "refuses the key":
+        assert within(60, lambda: spooled.courier.poll() is not None), "while the training goes on"
     tell(spooled, 3)
     for epoch in (1, 2):
         spooled.log_epoch({"epoch": epoch, "val_loss": 0.5}, 3)
@@ -140,7 +144,7 @@ def test_a_refused_key_is_said_once_and_the_rows_are_kept(
     settle()
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "returned error 401" in said
+    assert reason in said
     assert "unsent/an_id.jsonl` sends it" in said
     head, rows = read_spool(spooled.file)
     assert head == HEAD
@@ -159,12 +163,12 @@ def test_rows_that_a_kill_cut_end_before_it_and_other_files_are_no_rows(tmp_path
             read_spool(file)
 
 
+@pytest.mark.parametrize("found", ["soon", "-1", "nan"])
 def test_a_wait_that_is_no_number_is_said_at_the_start(
-    spec: RunSpec, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    found: str, spec: RunSpec, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "online")
-    monkeypatch.setenv("PAWPRINT_WANDB_WAIT_SECONDS", "soon")
+    monkeypatch.setenv("PAWPRINT_WANDB_WAIT_SECONDS", found)
     assert Trackers(("wandb",), spec, "an_id", {}).trackers == {}
-    assert "PAWPRINT_WANDB_WAIT_SECONDS: expected seconds, found 'soon'" in capsys.readouterr().err
+    assert f"PAWPRINT_WANDB_WAIT_SECONDS: expected seconds, found '{found}'" in capsys.readouterr().err
     assert not paths.unsent("an_id").exists()
-    monkeypatch.delenv("PAWPRINT_WANDB_WAIT_SECONDS")

@@ -16,7 +16,7 @@ import psutil
 from pawprint.tracking.spool import forget, kill, read_spool
 
 LOOK_EVERY_SECONDS = 0.5
-CONFIRM_SECONDS = 5.0
+CONFIRM_SECONDS = 3.0
 INIT_SECONDS = 86400.0  # W&B's client goes on asking; the training does not wait for it
 
 

@@ -9,6 +9,7 @@ import atexit
 import dataclasses
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -104,19 +105,19 @@ def _say_what_is_left(left: list[Spooled]) -> None:
     if not left:
         return
     names = ", ".join(spooled.name for spooled in left)
-    files = " ".join(os.path.relpath(spooled.file) for spooled in left)
-    print(f"W&B: not all of {names} has arrived ({left[0].reason()}); nothing is lost: `pawprint track {files}` "
-          "sends it", file=sys.stderr)  # fmt: skip
+    command = shlex.join(["pawprint", "track", *(os.path.relpath(spooled.file) for spooled in left)])
+    print(f"W&B: not all of {names} has arrived ({left[0].reason()}); nothing is lost: `{command}` sends it",
+          file=sys.stderr)  # fmt: skip
     for spooled in left:
         spooled.told = True
 
 
 def wait_seconds() -> float:
     found = os.environ.get("PAWPRINT_WANDB_WAIT_SECONDS", WAIT_SECONDS)
-    try:
-        return float(found)
-    except ValueError:
-        raise PawprintError(f"PAWPRINT_WANDB_WAIT_SECONDS: expected seconds, found {found!r}") from None
+    with suppress(ValueError):
+        if float(found) >= 0:
+            return float(found)
+    raise PawprintError(f"PAWPRINT_WANDB_WAIT_SECONDS: expected seconds, found {found!r}")
 
 
 def kill(processes: list[psutil.Process]) -> None:
