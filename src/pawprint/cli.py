@@ -114,6 +114,21 @@ def verify_study(
     sys.exit(0 if verification.passed else 1)
 
 
+@app.command("track")
+def track_runs(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="RUN...", help="A variant, VARIANT/RUN-s0, a folder of a training, or a file of rows."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every training of this study.")] = False,
+) -> None:
+    """Tell W&B trainings that it was not told: to your account, or without one as files below runs/wandb."""
+    from pawprint.track import track
+
+    for line in track(runs or [], everything):
+        print(line, flush=True)
+
+
 def main() -> None:
     """The `pawprint` command: errors become one message on stderr and an exit code."""
     try:

@@ -135,5 +135,10 @@ def tracker_files(tracker: str) -> Path:
     return runs() / tracker
 
 
+def unsent(run_id: str) -> Path:
+    """A run's rows until W&B's service has them."""
+    return tracker_files("wandb") / "unsent" / f"{run_id}.jsonl"
+
+
 def timings() -> Path:
     return runs() / "timings.jsonl"

@@ -1,8 +1,7 @@
 """Each tracker's own files are read back and held against what was told; a broken one stops nothing."""
 
 import json
-import subprocess
-import sys
+import resource
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,10 @@ import pandas as pd
 import pytest
 
 from pawprint import tracking
+from pawprint.tracking.spool import settle
 from pawprint.training.variant import train_variant
 from pawprint.types import Conduct, Data, RunSpec, TrainOutputs
+from tests.tracking.offline import history, offline_records
 
 
 def train(spec: RunSpec, data: Data, folder: Path, *trackers: str) -> TrainOutputs:
@@ -21,23 +22,11 @@ def train(spec: RunSpec, data: Data, folder: Path, *trackers: str) -> TrainOutpu
     return outputs
 
 
-def wandb_records(folder: Path) -> list[dict[str, Any]]:
-    (file,) = folder.glob("wandb/wandb/offline-run-*/*.wandb")
-    wandb = Path(sys.executable).with_name("wandb")
-    shown = subprocess.run([wandb, "leet", "inspect", "--json", file], capture_output=True, text=True, check=True)
-    return [json.loads(line) for line in shown.stdout.splitlines()]
-
-
-def history(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The logged values, a dict for each step."""
-    return [record["history"]["item"] for record in records if record["type"] == "history"]
-
-
 def test_wandb_holds_the_very_numbers_of_the_metrics_files(
     data: Data, spec: RunSpec, tmp_path: Path, runs_folder: Path
 ) -> None:
     outputs = train(spec, data, tmp_path, "wandb")
-    records = wandb_records(runs_folder)
+    records = offline_records(runs_folder)
     logged = history(records)
     steps = pd.read_csv(outputs.curves / "baseline-s0-steps.csv")
     epochs = pd.read_csv(outputs.curves / "baseline-s0-epochs.csv")
@@ -101,6 +90,34 @@ def test_a_tracker_that_fails_is_reported_once_and_changes_no_byte(
     assert capsys.readouterr().err.count("the service is gone") == 1
     for file in ("baseline-s0/weights.safetensors", "baseline-s0/run.json"):
         assert (with_it.models / file).read_bytes() == (without.models / file).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["dvclive", "tensorboard", "wandb"])
+@pytest.mark.parametrize("fault", ["no folder", "full disk"])
+def test_a_tracker_that_cannot_write_is_reported_once(
+    name: str, fault: str, spec: RunSpec, runs_folder: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """A file in the folder's place, as nobody may write there; files that cannot grow, as on a disk that is full."""
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:1")
+    if fault == "no folder":
+        runs_folder.mkdir()
+        (runs_folder / name).touch()
+    trackers = tracking.Trackers((name,), spec, "cannot_write", {})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        if fault == "full disk":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))
+        for step in range(1, 101):
+            trackers.log_step({"step": step, "training_loss": 1 / step}, step)
+            trackers.log_epoch({"epoch": step, "step": step, "val_loss": 1 / step}, step)
+        trackers.finish({"test_loss": 1.0}, 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        settle()
+    assert capsys.readouterr().err.count(f"tracker {name} failed and is left out: ") == 1
+    assert not trackers.trackers
 
 
 def test_values_that_are_not_finite_reach_no_tracker(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:

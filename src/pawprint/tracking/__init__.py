@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pawprint import paths
+from pawprint.tracking.account import speaks_to_the_service
+from pawprint.tracking.rows import Head
 from pawprint.types import RunSpec
 
 
@@ -30,9 +32,14 @@ def _dvclive(folder: Path, spec: RunSpec, run_id: str, config: dict[str, Any]) -
 
 
 def _wandb(folder: Path, spec: RunSpec, run_id: str, config: dict[str, Any]) -> Tracker:
+    head = Head(run_id, spec.name, spec.study, config)
+    if speaks_to_the_service():
+        from pawprint.tracking.spool import Spooled
+
+        return Spooled(head)
     from pawprint.tracking.wandb import Wandb
 
-    return Wandb(folder, spec, run_id, config)
+    return Wandb(folder, head)
 
 
 def _tensorboard(folder: Path, spec: RunSpec, run_id: str, config: dict[str, Any]) -> Tracker:
@@ -61,18 +68,18 @@ class Trackers:
     def log_step(self, values: dict[str, float], step: int) -> None:
         for name, tracker in list(self.trackers.items()):
             with self._guarded(name):
-                tracker.log_step(_finite(values), step)
+                tracker.log_step(finite(values), step)
 
     def log_epoch(self, values: dict[str, float], step: int) -> None:
         for name, tracker in list(self.trackers.items()):
             with self._guarded(name):
-                tracker.log_epoch(_finite(values), step)
+                tracker.log_epoch(finite(values), step)
 
     def finish(self, values: dict[str, float], step: int) -> None:
         """Log the last values (the scores on test) into the same run, and close it."""
         for name, tracker in list(self.trackers.items()):
             with self._guarded(name):
-                tracker.finish(_finite(values), step)
+                tracker.finish(finite(values), step)
 
     @contextmanager
     def _guarded(self, name: str) -> Iterator[None]:
@@ -83,5 +90,13 @@ class Trackers:
             print(f"tracker {name} failed and is left out: {type(error).__name__}: {error}", file=sys.stderr)
 
 
-def _finite(values: dict[str, float]) -> dict[str, float]:
-    return {name: value for name, value in values.items() if math.isfinite(value)}
+def retell(tracker: Tracker, steps: list[dict[str, float]], epochs: list[dict[str, float]]) -> None:
+    """Tell a training's rows again, in the order in which it told them: an epoch's after that of its last step."""
+    told = [(int(row["step"]), tracker.log_step, row) for row in steps]
+    told += [(int(row["step"]), tracker.log_epoch, row) for row in epochs]
+    for step, log, row in sorted(told, key=lambda one: one[0]):
+        log(row, step)
+
+
+def finite(values: dict[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items() if math.isfinite(value)}

@@ -1,61 +1,82 @@
-"""Weights & Biases: a run a training, offline below runs/wandb unless an account is set up.
+"""Weights & Biases: a run a training. Offline it is told in the training's process, and is files below runs/wandb.
 
-An account is set up by WANDB_API_KEY or `wandb login`; WANDB_MODE overrides. Nothing else leaves the machine:
-error reports, system metrics, code and git state are off. `wandb sync` uploads offline runs later.
+Online nothing here is called by the training: `spool` and `courier` stand between. Error reports, system metrics,
+code and git state are off. `wandb sync` uploads offline runs later.
 """
 
-import netrc
 import os
 import shutil
+import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # read when wandb is imported
 os.environ.setdefault("WANDB_SILENT", "true")
 
 import wandb
+from filelock import FileLock
 
-from pawprint.types import RunSpec
+from pawprint import paths
+from pawprint.errors import PawprintError
+from pawprint.tracking.account import mode, speaks_to_the_service
+from pawprint.tracking.rows import Head, Row, Rows, merged
+
+CONFIRM_EVERY_SECONDS = 1.0
+LOCK_SECONDS = 10.0
 
 
-class Wandb:
-    def __init__(self, folder: Path, spec: RunSpec, run_id: str, config: dict[str, Any]) -> None:
+class Wandb(Rows):
+    """Tells W&B by its own client. `settings`: more of wandb.Settings."""
+
+    def __init__(self, folder: Path, head: Head, **settings: Any) -> None:
+        super().__init__()
         folder.mkdir(parents=True, exist_ok=True)
-        for half_told in (folder / "wandb").glob(f"offline-run-*-{run_id}"):
+        for half_told in (folder / "wandb").glob(f"offline-run-*-{head.run_id}"):
             shutil.rmtree(half_told)  # of a training that was killed: it is told again from its start
-        settings = wandb.Settings(
-            x_disable_stats=True, x_disable_meta=True, disable_git=True, save_code=False, console="off"
-        )
         self.run = wandb.init(
             project="pawprint",
-            group=spec.study,
-            name=spec.name,
-            id=run_id,
-            resume="allow" if mode() == "online" else None,  # offline, W&B knows nothing to resume
-            config=config,
+            group=head.group,
+            name=head.name,
+            id=head.run_id,
+            resume="allow" if speaks_to_the_service() else None,  # offline, W&B knows nothing to resume
+            config=head.config,
             dir=str(folder),
             mode=mode(),
-            settings=settings,
+            settings=wandb.Settings(
+                x_disable_stats=True, x_disable_meta=True, disable_git=True, save_code=False, console="off", **settings
+            ),
         )
 
-    def log_step(self, values: dict[str, float], step: int) -> None:
-        self.run.log({name: value for name, value in values.items() if name != "step"}, step=step)
-
-    def log_epoch(self, values: dict[str, float], step: int) -> None:
-        kept = {name: value for name, value in values.items() if name == "epoch" or name.startswith("val_")}
-        self.run.log(kept, step=step)
-
-    def finish(self, values: dict[str, float], step: int) -> None:
+    def put(self, values: dict[str, float], step: int) -> None:
         self.run.log(values, step=step)
+
+    def close(self) -> None:
         self.run.finish()
 
 
-def mode() -> Literal["online", "offline", "disabled", "shared"]:
-    """`online` with an account, else `offline`; WANDB_MODE wins."""
-    if "WANDB_MODE" in os.environ:
-        return cast("Any", os.environ["WANDB_MODE"])  # W&B says which are valid
-    try:
-        logged_in = any("wandb" in host for host in netrc.netrc().hosts)
-    except (FileNotFoundError, netrc.NetrcParseError):
-        logged_in = False
-    return "online" if logged_in or "WANDB_API_KEY" in os.environ else "offline"
+def deliver(head: Head, rows: Iterable[Row], confirm_seconds: float, **settings: Any) -> str:
+    """Tell the service the rows that it lacks; returns the run's page. Raises whatever W&B's client raises.
+
+    PawprintError unless the service then says, within `confirm_seconds`, that it has as many rows as there are: its
+    client drops what the service refuses for good, and ends as if all were well.
+    """
+    lock = FileLock(paths.unsent(head.run_id).with_suffix(".lock"), timeout=LOCK_SECONDS)
+    with lock:  # the courier of a training just killed may have half a second to live
+        told = Wandb(paths.tracker_files("wandb"), head, **settings)
+        n_rows = 0
+        for step, values in merged(rows):
+            n_rows += 1
+            if step >= told.run.starting_step:  # those before it are there, of a training that was killed since
+                told.put(values, step)
+        told.close()
+        _confirm(told.run.path, n_rows, confirm_seconds)
+    return str(told.run.url)
+
+
+def _confirm(run_path: str, n_rows: int, confirm_seconds: float) -> None:
+    deadline = time.monotonic() + confirm_seconds
+    while (arrived := wandb.Api().run(run_path).historyLineCount) < n_rows:
+        if time.monotonic() > deadline:
+            raise PawprintError(f"W&B's service has {arrived} of {n_rows} rows, and took no more")
+        time.sleep(CONFIRM_EVERY_SECONDS)

@@ -18,7 +18,7 @@ from pawprint.models import starting_model
 from pawprint.params import spec_as_dict
 from pawprint.progress import progress
 from pawprint.seeding import seed_run
-from pawprint.tracking import Trackers
+from pawprint.tracking import Trackers, retell
 from pawprint.training import checkpoint, loop
 from pawprint.training.evaluate import evaluate
 from pawprint.training.history import EPOCH_COLUMNS, STEP_COLUMNS
@@ -132,10 +132,9 @@ def set_up(spec: RunSpec, data: Data, start: Path | None = None, workers: int = 
 
 def _retell(training: loop.Training, tracker: Trackers) -> None:
     """Tell the trackers what a resumed training had told before it was killed."""
-    for row in training.history.steps:
-        tracker.log_step(dict(zip(STEP_COLUMNS, row, strict=True)), int(row[0]))
-    for row in training.history.epochs:
-        tracker.log_epoch(dict(zip(EPOCH_COLUMNS, row, strict=True)), int(row[1]))
+    steps = [dict(zip(STEP_COLUMNS, row, strict=True)) for row in training.history.steps]
+    epochs = [dict(zip(EPOCH_COLUMNS, row, strict=True)) for row in training.history.epochs]
+    retell(tracker, steps, epochs)
 
 
 def _record(training: loop.Training, identity: str) -> RunRecord:
@@ -173,6 +172,7 @@ def write_training(training: loop.Training, record: RunRecord, folder: Path, cur
         "spec": spec_as_dict(record.spec),
         "class_names": data.class_names,
         "input": {"shape": data.image_shape, "mean": data.mean, "std": data.std, "resize": data.resize},
+        "split_hash": data.split_hash,
     }
     atomic.write_json(folder / "run.json", content)
     for name, table in zip(("steps", "epochs"), training.history.tables(), strict=True):
