@@ -8,10 +8,11 @@ overrides them and explains each. The other records are plain dataclasses. All a
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass as validated
 
 if TYPE_CHECKING:
@@ -32,7 +33,18 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what every generator takes; NumP
 # Folders and files are named for it: no path, no option; 64 leave room for what names are put together of (255 bytes).
 NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME)]
-Location = Annotated[str, Field(min_length=1, max_length=4096)]  # Linux's longest path; an empty one would mean here
+
+
+def _can_be_looked_for(path: str) -> str:
+    """A file system refuses longer names and paths with an error of its own; an empty path would mean this folder."""
+    if not path or len(os.fsencode(path)) > 4096 or max(len(os.fsencode(part)) for part in path.split("/")) > 255:
+        raise ValueError(f"expected a path of 1 to 4096 bytes, each name in it at most 255, found {path[:80]!r}")
+    if path.startswith("~") and os.path.expanduser(path) == path:  # noqa: PTH111 pathlib's raises
+        raise ValueError(f"expected a path, found {path[:80]!r}: nobody has that name here")
+    return path
+
+
+Location = Annotated[str, AfterValidator(_can_be_looked_for)]
 
 
 @validated(frozen=True, config=STRICT)
@@ -40,9 +52,7 @@ class DataSettings:
     """Which pictures, at what size, split how (`data:` in params.yaml)."""
 
     source: Literal["procedural", "drawn_animals", "oxford_pet", "folder", "digits"] = "procedural"
-    path: Location | None = (
-        None  # folder (or .zip) of pictures, relative to the study's folder; null: the source's own way
-    )
+    path: Location | None = None  # folder (or .zip) of pictures, as seen from the study's; null: the source's own way
     split_file: Location | None = None  # CSV image_name,label,split; null: the source's own split, or a drawn one
     draw_pixels: Annotated[int, Field(ge=16, le=512)] = 64  # side of a drawn picture (procedural)
     n_per_class: Annotated[int, Field(ge=5, le=MOST)] = 40  # pictures drawn of each class (procedural, drawn_animals)

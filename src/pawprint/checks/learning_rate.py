@@ -70,7 +70,7 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class Settings:
     start_lr: Rate = 1e-7
     end_lr: Rate = 10.0
-    n_steps: Annotated[int, Field(ge=50)] = 100  # from the one to the other; the time the check takes
+    n_steps: Annotated[int, Field(ge=50, le=100_000)] = 100  # from the one to the other; the time the check takes
     smoothing: Annotated[float, Field(gt=0, le=0.1)] = 0.02  # standard deviation of the Gaussian, of the steps
     diverge_factor: Annotated[float, Field(gt=1)] = 5.0  # times its lowest: the averaged loss at which the test stops
 

@@ -13,6 +13,8 @@ It depends on the fetched pictures and the settings alone: the same bytes on eve
 
 import hashlib
 import json
+import math
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +47,7 @@ def pack(folder: Path, out: Path, settings: DataSettings, advice: str = ADVICE) 
     read, n_channels = _reader(folder, index, settings.image_size)
     shape = (len(index), settings.image_size, settings.image_size, n_channels)
     row_of = {name: row for row, name in enumerate(index["image_name"])}
+    _refuse_lack_of_space(out, shape)
     with whole_folder(out) as unfinished:
         # Every picture, on disk, until it is known which can be used: only then the split can be drawn.
         decoded = np.lib.format.open_memmap(unfinished / "decoded.npy", "w+", np.uint8, shape)
@@ -96,6 +99,17 @@ def _reader(folder: Path, index: pd.DataFrame, pixels: int) -> tuple[Callable[[s
         return square(Image.fromarray(image.squeeze()), pixels).reshape(pixels, pixels, -1)
 
     return read, images.shape[-1]
+
+
+def _refuse_lack_of_space(out: Path, shape: tuple[int, ...]) -> None:
+    """Raise DataError now: a full disk under a memory-mapped file ends the process without a word."""
+    needed = 2 * math.prod(shape)  # as decoded, and in the parts' arrays
+    free = shutil.disk_usage(next(folder for folder in out.absolute().parents if folder.exists())).free
+    if needed > free:
+        raise DataError(
+            f"{out}: packing {shape[0]:,} pictures of {shape[1]} px takes {needed / 1e9:,.1f} GB, and"
+            f" {free / 1e9:,.1f} GB are free: lower data.image_size, make room, or work elsewhere"
+        )
 
 
 def _copy_rows(images: np.ndarray, rows: list[int], path: Path) -> None:

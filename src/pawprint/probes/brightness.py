@@ -41,7 +41,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if len(set(self.factors)) < len(self.factors):
-            raise ValueError("every factor once")
+            raise ValueError(f"factors: expected each once, found {list(self.factors)}")
 
 
 def run(subject: ProbeSubject, settings: Settings) -> Finding:

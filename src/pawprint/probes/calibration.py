@@ -37,7 +37,7 @@ SMALLEST_PROBABILITY = 1e-38  # of float32: below it a logarithm is not finite
 class Settings:
     n_bins: Annotated[int, Field(ge=2, le=100)] = 15  # of probability
     max_ece: Annotated[float, Field(ge=0, le=1)] = 0.05
-    n_draws: Annotated[int, Field(ge=100)] = 1000  # of answers that the probabilities would give
+    n_draws: Annotated[int, Field(ge=100, le=100_000)] = 1000  # of answers that the probabilities would give
 
 
 def run(subject: ProbeSubject, settings: Settings) -> Finding:

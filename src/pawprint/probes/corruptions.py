@@ -39,7 +39,7 @@ from torchvision.transforms.v2.functional import jpeg as recompress
 from pawprint.figures.corruptions import CorruptionPanel, corruptions_figure
 from pawprint.probes import Altered, Area, ProbeSubject, altered, is_guess, judged, losing, remedy_of_loss
 from pawprint.seeding import generator
-from pawprint.types import STRICT, Data, Finding, NonNegativeInt
+from pawprint.types import STRICT, Data, Finding, Seed
 
 Alteration = Callable[[torch.Tensor], torch.Tensor]
 KERNEL_DEVIATIONS = 4  # the blur's kernel reaches this far to each side
@@ -67,14 +67,15 @@ class Settings:
     jpeg_qualities: tuple[Annotated[int, Field(ge=1, le=100)], ...] = (80, 50, 25)
     contrast_factors: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = (0.75, 0.4, 0.15)
     min_area: Area | None = None  # of the mean accuracy: below it the probe fails; None: a measurement
-    seed: NonNegativeInt = 0  # of the noise
+    seed: Seed = 0  # of the noise
 
     def __post_init__(self) -> None:
         strengths = (self.noise_deviations, self.blur_percent, self.jpeg_qualities, self.contrast_factors)
         if not any(strengths):
-            raise ValueError("at least one corruption")
-        if any(len(set(some)) < len(some) for some in strengths):
-            raise ValueError("every strength once")
+            raise ValueError("expected strengths of one corruption or more, found none")
+        twice = [list(some) for some in strengths if len(set(some)) < len(some)]
+        if twice:
+            raise ValueError(f"strengths: expected each once, found {twice[0]}")
 
 
 @dataclass(frozen=True)

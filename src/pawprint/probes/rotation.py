@@ -48,7 +48,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if len(set(self.angles)) < len(self.angles):
-            raise ValueError("every angle once")
+            raise ValueError(f"angles: expected each once, found {list(self.angles)}")
 
 
 def run(subject: ProbeSubject, settings: Settings) -> Finding:

@@ -17,7 +17,7 @@ from pawprint import atomic, checks, extensions, paths
 from pawprint.checks import CheckSubject
 from pawprint.data.batches import TrainBatches
 from pawprint.data.prepared import load, without
-from pawprint.errors import CheckFailed, SettingsError
+from pawprint.errors import CheckFailed, SettingsError, shown
 from pawprint.figures.style import save
 from pawprint.models import starting_model
 from pawprint.objectives import build_objective
@@ -69,7 +69,7 @@ def main() -> None:
 def _levels(settings: dict[str, dict[str, Any]]) -> dict[str, str]:
     levels = {name: given.get("level", "stop") for name, given in settings.items()}
     faults = [
-        f"checks: {name}: level: expected stop or warn, found {level!r}"
+        f"{paths.PARAMS}: checks.{name}.level: expected stop or warn, found {shown(level)}"
         for name, level in levels.items()
         if level not in LEVELS
     ]

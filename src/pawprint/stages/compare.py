@@ -7,8 +7,6 @@ then it looks another way. Without questions all variants together are one, `all
 by git, so that the charts are there on a fresh clone without a pull.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

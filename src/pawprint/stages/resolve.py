@@ -3,7 +3,6 @@
 `train@<variant>` depends on its own file alone, so that a change re-trains just the variants it reaches.
 """
 
-import shutil
 import sys
 
 from pawprint import atomic, paths
@@ -16,10 +15,10 @@ def main() -> None:
     study, specs = read_study(paths.PARAMS)
     for warning in unusual(specs):
         print(f"warning: {warning}", file=sys.stderr)
-    shutil.rmtree(paths.RESOLVED, ignore_errors=True)
-    for variant in study.variants:
-        own = [spec for spec in specs if spec.variant == variant]
-        atomic.write_text(paths.resolved(variant), resolved_yaml(own))
+    with atomic.whole_folder(paths.RESOLVED) as unfinished:
+        for variant in study.variants:
+            own = [spec for spec in specs if spec.variant == variant]
+            atomic.write_text(unfinished / paths.resolved(variant).name, resolved_yaml(own))
     print(f"{len(study.variants)} variants, {len(specs)} trainings")
 
 

@@ -1,8 +1,9 @@
 """Weights, and the state from which a killed training goes on to the same bytes.
 
 Both are safetensors: tensors plus text, no pickle that could run code. A nested state (an optimizer's, say) is
-split into its tensors and a JSON skeleton that says where each belongs; the skeleton, with the number of its format, is
-the file's one metadata entry (with two their order, and so the bytes, would vary). Weights have none.
+split into its tensors and a JSON skeleton that says where each belongs; the skeleton, with the number of its format and
+a hash of all, is the file's one metadata entry (with two their order, and so the bytes, would vary). Weights have none:
+DVC has their hash.
 """
 
 import hashlib
@@ -52,10 +53,7 @@ def snapshot(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 def save_state(path: Path, tree: Any, keep: Path | None = None) -> None:
     """Any nesting of dicts, lists, tensors and JSON values, in one file, atomically; what was there goes to `keep`."""
-    tensors: dict[str, torch.Tensor] = {}
-    skeleton = _skeleton(tree, tensors)
-    header = {"format": STATE_FORMAT, "sha256": _digest(skeleton, tensors), "state": skeleton}
-    atomic.write_bytes(path, save(tensors, metadata={SKELETON: json.dumps(header)}), keep)
+    atomic.write_bytes(path, _packed(tree), keep)
 
 
 def read_state(path: Path) -> Any:
@@ -68,15 +66,23 @@ def read_state(path: Path) -> Any:
         found = content.get("format", 0) if isinstance(content, dict) else "unknown"
         if found != STATE_FORMAT:
             raise PawprintError(f"{path}: a state of format {shown(found)}, this pawprint reads {STATE_FORMAT}")
-        if content.get("sha256") != _digest(content.get("state"), file.by_name):
-            raise PawprintError(f"{path}: a damaged state: its content is not what was written")
-        unused = dict(file.by_name)
-        tree = _fill(content.get("state"), file.by_name, unused)
+        if content.get("sha256") != digest(content.get("state"), file.by_name):
+            raise ValueError("the hash is of other content")
+        tree = _fill(content["state"], unused := dict(file.by_name))
+        if unused:
+            raise ValueError(f"{len(unused)} tensors have no place in the skeleton")
     except (ValueError, RecursionError) as error:  # JSON's errors are ValueErrors
-        raise PawprintError(f"{path}: a damaged state: its skeleton: {error}") from None
-    if unused:
-        raise PawprintError(f"{path}: a damaged state: {len(unused)} tensors have no place in its skeleton")
+        raise PawprintError(f"{path}: a damaged state: {error}") from None
     return tree
+
+
+def digest(state: Any, tensors: dict[str, torch.Tensor]) -> str:
+    """Of all that a state is; a flipped bit in it would be trained on. 0.2 s for ResNet-18 with Adam's averages."""
+    sha256 = hashlib.sha256(json.dumps(state).encode())
+    for name, tensor in sorted(tensors.items()):
+        sha256.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        sha256.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return sha256.hexdigest()
 
 
 def training_state(state: TrainState) -> dict[str, Any]:
@@ -105,11 +111,11 @@ def restore(state: TrainState, saved: dict[str, Any]) -> None:
     torch.set_rng_state(saved["rng"])
 
 
-def _digest(skeleton: Any, tensors: dict[str, torch.Tensor]) -> str:
-    digest = hashlib.sha256(json.dumps(skeleton).encode())
-    for name in sorted(tensors):
-        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+def _packed(tree: Any) -> bytes:
+    tensors: dict[str, torch.Tensor] = {}
+    state = _skeleton(tree, tensors)
+    skeleton = json.dumps({"format": STATE_FORMAT, "sha256": digest(state, tensors), "state": state})
+    return save(tensors, metadata={SKELETON: skeleton})
 
 
 def _skeleton(tree: Any, tensors: dict[str, torch.Tensor]) -> Any:
@@ -124,21 +130,20 @@ def _skeleton(tree: Any, tensors: dict[str, torch.Tensor]) -> Any:
     return {"value": tree}
 
 
-def _fill(skeleton: Any, tensors: dict[str, torch.Tensor], unused: dict[str, torch.Tensor], depth: int = 0) -> Any:
-    """The tree, its tensors taken out of `unused`; ValueError where the skeleton is none that `_skeleton` makes."""
+def _fill(skeleton: Any, tensors: dict[str, torch.Tensor], depth: int = 0) -> Any:
+    """The tree, its tensors taken out of `tensors`; ValueError where the skeleton is none that `_skeleton` makes."""
     if not isinstance(skeleton, dict) or len(skeleton) != 1 or depth > MAX_DEPTH:
         raise ValueError(f"expected one kind and its content, at most {MAX_DEPTH} deep, found {shown(skeleton)}")
     ((kind, content),) = skeleton.items()
     if kind == "value" and isinstance(content, str | int | float | None):
         return content
     if kind == "tensor" and isinstance(content, str) and content in tensors:
-        unused.pop(content, None)
-        return tensors[content]
+        return tensors.pop(content)
     if kind in ("list", "tuple") and isinstance(content, list):
-        filled = [_fill(value, tensors, unused, depth + 1) for value in content]
+        filled = [_fill(value, tensors, depth + 1) for value in content]
         return tuple(filled) if kind == "tuple" else filled
     if kind == "dict" and isinstance(content, list) and all(_is_entry(entry) for entry in content):
-        return {key: _fill(value, tensors, unused, depth + 1) for key, value in content}
+        return {key: _fill(value, tensors, depth + 1) for key, value in content}
     raise ValueError(f"expected a tensor that is there, a value, list, tuple or dict, found {shown(skeleton)}")
 
 
