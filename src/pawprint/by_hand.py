@@ -6,6 +6,7 @@ from pathlib import Path
 from pawprint import paths
 from pawprint.data.prepared import load
 from pawprint.errors import SettingsError
+from pawprint.integrity import verify
 from pawprint.params import nearest
 from pawprint.training.identity import run_id
 from pawprint.training.variant import train_variant
@@ -24,6 +25,7 @@ def train_by_hand(
     if not chosen:
         seeds = sorted({spec.seed for spec in specs if spec.variant == variant})
         raise SettingsError([f"--seed {seed}: {variant} has the seeds {seeds}"])
+    verify(paths.PREPARED, paths.EXCLUDED, *([paths.PRETRAINED] if any(spec.pretrained for spec in chosen) else []))
     data = load(paths.PREPARED, paths.EXCLUDED)
     start = paths.pretrained_weights()
     root = out or paths.runs() / "train" / f"{variant}-{run_id(chosen[0], data, start)[:8]}"

@@ -10,6 +10,8 @@ from pathlib import Path
 from pawprint.types import TrainOutputs
 
 PARAMS = Path("params.yaml")
+GRAPH = Path("dvc.yaml")
+LOCK = Path("dvc.lock")  # what each stage read and wrote, by hash
 RESOLVED = Path("params")  # <variant>.yaml each
 FETCHED = Path("data/fetch")
 PREPARED = Path("data/prepare")
@@ -23,6 +25,10 @@ GATE = Path("metrics/check/gate.json")
 COMPARISON = Path("metrics/compare/table.json")
 COMPARISON_CHARTS = Path("plots/compare")
 
+DVC_LOCK = Path(".dvc/tmp/lock")  # in the repository's root: whoever holds it (flock) works on dvc.lock and the cache
+DVC_RWLOCKS = (Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/exps/rwlock"))  # JSON: path → who reads or writes it
+QUARANTINE = Path(".dvc/tmp/damaged")  # in the repository's root: what `pawprint doctor --mend` moved away
+
 PACKAGE = Path(__file__).parent
 
 # What `train` imports of pawprint, beside its stage: a change here is another training.
@@ -35,6 +41,7 @@ TRAINING_CODE = (
     "data/views.py",
     "diagnostics/gradient_norm.py",
     "errors.py",
+    "integrity.py",
     "models",
     "network.py",
     "objectives",

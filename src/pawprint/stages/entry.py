@@ -13,12 +13,14 @@ import psutil
 
 from pawprint import paths
 from pawprint.errors import PawprintError
+from pawprint.integrity import verify_inputs
 
 
 def run_stage(main: Callable[..., None]) -> None:
     """Call `main` with the command line's arguments; exit 0, 1 (work failed), 2 (settings) or 130."""
     work_started = time.time()
     try:
+        verify_inputs()
         main(*sys.argv[1:])
     except PawprintError as error:
         name = os.environ.get("DVC_STAGE", main.__module__)
