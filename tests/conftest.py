@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from pawprint.types import Data, RunSpec, Split
+from tests.clone import Repository
 from tests.in_process import pawprint
+from tests.small_study import small_study
 
 SMALL_STUDY = """
 study: small
@@ -88,3 +90,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = pawprint(folder, module=f"pawprint.stages.{stage}")
         assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """A small study whose results are in DVC's cache; not to be changed: `tests.small_study.copy` makes another."""
+    return small_study(tmp_path_factory.mktemp("stored") / "clone")

@@ -7,6 +7,7 @@ from pawprint import paths
 from pawprint.atomic import why_unwritable
 from pawprint.data.prepared import load
 from pawprint.errors import SettingsError
+from pawprint.integrity import verify
 from pawprint.params import cut, nearest
 from pawprint.training.identity import identity, run_id
 from pawprint.training.variant import train_variant
@@ -25,6 +26,7 @@ def train_by_hand(
     if not chosen:
         seeds = sorted({spec.seed for spec in specs if spec.variant == variant})
         raise SettingsError([f"--seed {seed}: {variant} has the seeds {seeds}"])
+    verify(paths.PREPARED, paths.EXCLUDED, *([paths.PRETRAINED] if any(spec.pretrained for spec in chosen) else []))
     data = load(paths.PREPARED, paths.EXCLUDED)
     start = paths.pretrained_weights()
     root = out or paths.runs() / "train" / f"{variant}-{run_id(identity(chosen[0], data, start))[:8]}"

@@ -1,4 +1,4 @@
-"""What a person types: `pawprint train`, `predict`, `init-data`, `audit`. Heavy imports wait until they are needed.
+"""What a person types: `pawprint train`, `predict`, `audit`, `doctor` … Heavy imports wait until a command needs them.
 
 Exit codes: 0 done, 1 the work failed, 2 settings or options cannot be used, 130 interrupted.
 """
@@ -127,6 +127,19 @@ def track_runs(
 
     for line in track(runs or [], everything):
         print(line, flush=True)
+
+
+@app.command(epilog="Exit codes: 0 nothing wrong, 1 something is, 2 the options cannot be used.")
+def doctor(
+    remote: Annotated[bool, typer.Option("--remote", help="Read the remote's objects too.")] = False,
+    name: Annotated[str | None, typer.Argument(help="Of a remote; default: DVC's default remote.")] = None,
+    mend: Annotated[bool, typer.Option("--mend", help="Move damaged objects away, put whole ones back.")] = False,
+    all_objects: Annotated[bool, typer.Option("--all", help="Objects of other commits and experiments too.")] = False,
+) -> None:
+    """Check cache, workspace and remote against dvc.lock, and whether DVC can work here; what mends each fault."""
+    from pawprint.doctor.command import doctor_command
+
+    sys.exit(doctor_command(name, remote or name is not None, mend, all_objects))
 
 
 def main() -> None:

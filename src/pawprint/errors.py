@@ -31,6 +31,10 @@ class DataError(PawprintError):
     """Pictures, labels or a split that cannot be used; lists every faulty file."""
 
 
+class Damaged(PawprintError):
+    """Files are not what the stage that wrote them left: nothing of them is used."""
+
+
 class CheckFailed(PawprintError):
     """A check whose level is `stop` found a fault: nothing is trained."""
 

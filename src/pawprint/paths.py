@@ -11,6 +11,8 @@ from pathlib import Path
 from pawprint.types import TrainOutputs
 
 PARAMS = Path("params.yaml")
+GRAPH = Path("dvc.yaml")
+LOCK = Path("dvc.lock")  # what each stage read and wrote, by hash
 RESOLVED = Path("params")  # <variant>.yaml each
 FETCHED = Path("data/fetch")
 PREPARED = Path("data/prepare")
@@ -24,6 +26,10 @@ CHECK_FIGURES = Path("plots/check")  # the report as a page, each check's figure
 GATE = Path("metrics/check/gate.json")
 COMPARISON = Path("metrics/compare/table.json")
 COMPARISON_CHARTS = Path("plots/compare")
+
+DVC_LOCK = Path(".dvc/tmp/lock")  # in the repository's root: whoever holds it (flock) works on dvc.lock and the cache
+DVC_RWLOCKS = (Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/exps/rwlock"))  # JSON: path → who reads or writes it
+QUARANTINE = Path(".dvc/tmp/damaged")  # in the repository's root: what `pawprint doctor --mend` moved away
 
 PACKAGE = Path(__file__).parent
 
@@ -39,6 +45,7 @@ TRAINING_CODE = (
     "data/views.py",
     "diagnostics/gradient_norm.py",
     "errors.py",
+    "integrity.py",
     "interruption.py",
     "locks.py",
     "models",

@@ -24,6 +24,7 @@ from pawprint.data.batches import in_order
 from pawprint.data.decode import RESIZE, Unusable, read_picture
 from pawprint.data.faults import readable
 from pawprint.errors import DataError, PawprintError, SettingsError
+from pawprint.integrity import verify
 from pawprint.models import build_model
 from pawprint.params import BASELINE, nearest, read_study
 from pawprint.training.checkpoint import load_weights
@@ -71,7 +72,8 @@ class Prediction:
 def predict(pictures: Sequence[Path], model: str | None = None) -> Prediction:
     """Answer all pictures, or none: DataError names every one that cannot be used."""
     folder = find_model(model)
-    trained = read_record(folder)  # what `folder` holds is first read here
+    verify(folder)
+    trained = read_record(folder)
     data = _as_data(trained, pictures)
     torch.set_num_threads(trained.spec.threads)  # as `test`; not all of `seed_run`, which imports for seconds
     network = load_weights(folder / "weights.safetensors", build_model(trained.spec, data))

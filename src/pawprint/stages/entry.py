@@ -16,6 +16,7 @@ import psutil
 
 from pawprint import paths
 from pawprint.errors import PawprintError, SettingsError, shown
+from pawprint.integrity import verify_inputs
 from pawprint.interruption import Interrupted, stoppable
 
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -27,7 +28,9 @@ def run_stage(main: Callable[..., None]) -> None:
     name = os.environ.get("DVC_STAGE", main.__module__)
     try:
         with stoppable():
-            main(*_arguments(main))
+            arguments = _arguments(main)
+            verify_inputs()
+            main(*arguments)
     except PawprintError as error:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

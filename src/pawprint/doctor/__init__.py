@@ -1,0 +1,1 @@
+"""`pawprint doctor`: is everything that dvc.lock names whole, here and in the remote, and can DVC work here?"""
