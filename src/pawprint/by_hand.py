@@ -25,11 +25,12 @@ def train_by_hand(
     if not chosen:
         seeds = sorted({spec.seed for spec in specs if spec.variant == variant})
         raise SettingsError([f"--seed {seed}: {variant} has the seeds {seeds}"])
+    if out is not None:
+        _refuse_unusable(out, paths.train_outputs(variant, out))
     data = load(paths.PREPARED, paths.EXCLUDED)
     start = paths.pretrained_weights()
     root = out or paths.runs() / "train" / f"{variant}-{run_id(chosen[0], data, start)[:8]}"
     outputs = paths.train_outputs(variant, root)
-    _refuse_unusable(root, outputs)
     for record in train_variant(chosen, data, outputs, study.trackers, study.save_every_seconds, start):
         yield f"{record.spec.name}: {record.reading}"
     yield f"weights, curves and metrics: {root}"
