@@ -26,12 +26,13 @@ def train_by_hand(
     if not chosen:
         seeds = sorted({spec.seed for spec in specs if spec.variant == variant})
         raise SettingsError([f"--seed {seed}: {variant} has the seeds {seeds}"])
+    if out is not None:
+        _refuse_unusable(out, paths.train_outputs(variant, out))
     verify(paths.PREPARED, paths.EXCLUDED, *([paths.PRETRAINED] if any(spec.pretrained for spec in chosen) else []))
     data = load(paths.PREPARED, paths.EXCLUDED)
     start = paths.pretrained_weights()
     root = out or paths.runs() / "train" / f"{variant}-{run_id(identity(chosen[0], data, start))[:8]}"
     outputs = paths.train_outputs(variant, root)
-    _refuse_unusable(root, outputs)
     for record in train_variant(chosen, data, outputs, study.conduct, start):
         yield f"{record.spec.name}: {record.reading}"
     yield f"weights, curves and metrics: {root}"

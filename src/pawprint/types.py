@@ -35,16 +35,16 @@ NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME)]
 
 
-def _can_be_looked_for(path: str) -> str:
-    """A file system refuses longer names and paths with an error of its own; an empty path would mean this folder."""
-    if not path or len(os.fsencode(path)) > 4096 or max(len(os.fsencode(part)) for part in path.split("/")) > 255:
+def can_be_looked_for(path: str) -> str:
+    """The path, or ValueError: file systems refuse longer ones in their own words, and an empty one would mean here."""
+    if not path or len(path.encode()) > 4096 or max(len(part.encode()) for part in path.split("/")) > 255:
         raise ValueError(f"expected a path of 1 to 4096 bytes, each name in it at most 255, found {path[:80]!r}")
     if path.startswith("~") and os.path.expanduser(path) == path:  # noqa: PTH111 pathlib's raises
         raise ValueError(f"expected a path, found {path[:80]!r}: nobody has that name here")
     return path
 
 
-Location = Annotated[str, AfterValidator(_can_be_looked_for)]
+Location = Annotated[str, AfterValidator(can_be_looked_for)]
 
 
 @validated(frozen=True, config=STRICT)

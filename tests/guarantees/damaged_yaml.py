@@ -74,7 +74,7 @@ TEXTS: tuple[Callable[[str], str], ...] = (
     lambda text: "{}",
     lambda text: "[]",
     lambda text: "42",
-    lambda text: text + "\ndeep: " + "[" * 5000 + "]" * 5000,
+    lambda text: text + "\ndeep: " + "[" * 900 + "]" * 900,
     lambda text: text + "\ndeep: " + "[" * 500,
     lambda text: re.sub(r"(?m)^(\w+):\n", r"\1: &all\n", text, count=1) + "\nmore: *all\n",
     lambda text: re.sub(r"(?m)^(\w+):\n", r"\1: &all\n", text, count=1) + "\nmore: {<<: *all}\n",
@@ -91,8 +91,8 @@ TEXTS: tuple[Callable[[str], str], ...] = (
     lambda text: text + "\n? [a, b]\n: c\n",
     lambda text: text + "\nx: " + "9" * 5000 + "\n",
     lambda text: re.sub(r"(?m)^(\w+): \w.*$", r"\1: 0x" + "f" * 5000, text, count=1),
-    lambda text: text + "\nx: " + "y" * 400_000 + "\n",
-    lambda text: text + "\n" + "# padding\n" * 90_000,
+    lambda text: text + "\nx: " + "y" * 50_000 + "\n",
+    lambda text: text + "\n" + "# padding\n" * 10_000,
 )
 PIECES = ("\t", "\0", ":", "- ", "{", "[", "'", '"', "*x", "&x ", "!", "|", "#", "%", "\u2028", "\x85", "?")
 ENCODINGS = ("utf-16", "utf-16-le", "utf-32", "latin-1", "cp037", "utf-7")

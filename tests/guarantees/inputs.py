@@ -50,6 +50,7 @@ STUDIES = {
 }
 READERS = ("fetch", "prepare", "check", "train", "compare", "pretrain", "start", "probe")  # beside `resolve`
 OF_A_VARIANT = ("train", "test", "probe")
+LARGE_BYTES = 10_000_000  # of a file that is known by its size
 LONGEST_MESSAGE = 20_000  # characters: 50 faults that list the valid names
 NOT_PREPARED = "no data.json; run `dvc repro prepare` first"  # where sound settings end in a folder without data
 OPTIONS = [
@@ -67,13 +68,14 @@ WORD = st.sampled_from([*COMMANDS, *OPTIONS, *WORDS]) | st.text(st.characters(ex
 
 
 class Folder:
-    """A study's folder in which commands run, and what stands in it."""
+    """A study's folder in which commands run, resolved, and what stands in it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, settings: str = NESTED) -> None:
         self.path = path
         path.mkdir(parents=True)
-        (path / "params.yaml").write_text(NESTED, encoding="utf-8")
-        self.stage("resolve")
+        (path / "params.yaml").write_text(settings, encoding="utf-8")
+        done = self.stage("resolve")
+        assert done.returncode == 0, done.stderr
 
     def stage(self, name: str, *arguments: str) -> Done:
         return pawprint(self.path, *arguments, module=f"pawprint.stages.{name}")
@@ -128,7 +130,9 @@ def judged_options(folder: Folder, arguments: list[str]) -> Verdict:
     """The command line: help, refused, or read and found without data."""
     before = folder.listing()
     done = pawprint(folder.path, *arguments)
-    if done.returncode == 0 and ("--help" in arguments or "Usage" in done.stdout):
+    is_help = done.returncode == 0 and "Usage" in done.stdout
+    is_no_data = done.returncode == 1 and arguments[:1] == ["init-data"] and done.stderr.startswith("pawprint: ")
+    if is_help or is_no_data:
         return _changed(before, folder)
     return _read_or_refused(done, before, folder, "")
 
@@ -177,9 +181,10 @@ def bad_settings(
 
 @st.composite
 def commands(draw: st.DrawFn) -> list[str]:
-    """A command with options and values, most of which it knows."""
+    """A command with an argument, options and values, most of which it knows."""
     pairs = draw(st.lists(st.tuples(st.sampled_from(OPTIONS), st.sampled_from(WORDS)), max_size=4))
-    return [draw(st.sampled_from(COMMANDS)), *(word for pair in pairs for word in pair)]
+    alone = draw(st.lists(st.sampled_from(WORDS), max_size=1))
+    return [draw(st.sampled_from(COMMANDS)), *alone, *(word for pair in pairs for word in pair)]
 
 
 def _told(strategy: st.SearchStrategy, judge: Callable[..., Verdict], n: int, number: int) -> tuple[int, list[str]]:
@@ -231,4 +236,7 @@ def _resolved_text(folder: Folder) -> str:
 
 
 def _hash(place: Path) -> str:
-    return hashlib.sha256(place.read_bytes()).hexdigest() if place.is_file() else "no file"
+    if not place.is_file():
+        return "no file"
+    size = place.stat().st_size
+    return hashlib.sha256(place.read_bytes()).hexdigest() if size < LARGE_BYTES else f"{size} bytes"

@@ -14,6 +14,7 @@ from pawprint import atomic, paths
 from pawprint.audit.audit import PACKAGES, PROBED, Audit, Verdict, audit
 from pawprint.audit.pictures import MAX_PICTURES
 from pawprint.errors import SettingsError
+from pawprint.params import cut
 from pawprint.report.findings import Entry, Group, findings_page, verdict_line
 
 COLORS: dict[Verdict, str] = {
@@ -101,6 +102,8 @@ def _groups(found: Audit) -> list[Group]:
 def _page(file: Path, out: Path | None) -> Path:
     """Named for the file and its folder, which two works with one file name do not share."""
     folder = out or paths.runs() / "audit"
+    if reason := atomic.why_unwritable(folder):
+        raise SettingsError([f"--out {cut(str(folder))}: expected a folder that can be written to: {reason}"])
     path = folder / f"{file.resolve().parent.name}-{file.stem}.html"
     if path.exists() and f"<title>{TITLE}" not in path.read_text(encoding="utf-8", errors="replace"):
         raise SettingsError([f"--out {folder}: {path.name} is there and no page of an audit; choose another folder"])
@@ -109,5 +112,7 @@ def _page(file: Path, out: Path | None) -> Path:
 
 def _json(file: Path, path: Path) -> Path:
     if path.suffix != ".json" or path.resolve() == file.resolve():
-        raise SettingsError([f"--json {path}: expected a path that ends in .json, or {STDOUT} for stdout"])
+        raise SettingsError([f"--json {cut(str(path))}: expected a path that ends in .json, or {STDOUT} for stdout"])
+    if reason := "it is a folder" if path.is_dir() else atomic.why_unwritable(path.parent):
+        raise SettingsError([f"--json {cut(str(path))}: cannot be written: {reason}"])
     return path

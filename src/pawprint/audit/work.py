@@ -82,7 +82,11 @@ def opened(file: Path) -> Iterator[Work]:
 
     Raises AuditError if there is no such file, if it cannot be imported, or offers nothing that can be tested.
     """
-    if not file.is_file():
+    try:
+        is_there = file.is_file()
+    except OSError as error:  # a name that is too long, for one
+        raise AuditError(f"{file}: {error.strerror}") from None
+    if not is_there:
         raise AuditError(f"{file}: no such file; expected a Python file with\n{_expected()}")
     if file.suffix != ".py":
         raise AuditError(f"{file}: not a Python file; expected a .py with\n{_expected()}")

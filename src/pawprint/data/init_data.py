@@ -17,7 +17,9 @@ from pawprint.data.index import PARTS
 from pawprint.data.screen import screen
 from pawprint.data.sources.folder import FolderSummary, picture_place, read_layout
 from pawprint.data.sources.tree import open_tree
+from pawprint.errors import SettingsError
 from pawprint.params import read_study
+from pawprint.types import can_be_looked_for
 
 ADVICE = how_to_go_on("`pawprint init-data` again (nothing was written)", "data.on_bad")
 
@@ -37,9 +39,13 @@ def init_data(folder: Path, params_path: Path) -> str:
     What cannot be used is told in one error, or, where data.on_bad is drop, in what is returned for the terminal.
     Raises DataError or SettingsError, and then writes nothing.
     """
-    absolute = folder.expanduser().resolve()  # `dvc exp run --temp` runs in a copy of the repository
     present = read_study(params_path)[0].data
-    settings = dataclasses.replace(present, source="folder", path=str(absolute))
+    try:
+        # Absolute: `dvc exp run --temp` runs in a copy of the repository.
+        absolute = Path(can_be_looked_for(str(folder))).expanduser().resolve()
+        settings = dataclasses.replace(present, source="folder", path=str(absolute))
+    except ValueError as error:  # pydantic's are ValueErrors
+        raise SettingsError([f"command line: the folder: {' '.join(str(error).split())}"]) from None
     with open_tree(picture_place(settings)) as tree:
         summary = read_layout(tree)
 
