@@ -75,3 +75,17 @@ def test_repeated_pictures_are_augmented_each_on_its_own(unbalanced: Data, spec:
     batches = list(TrainBatches(unbalanced, spec).epoch(1))
     labels, images = torch.cat([b.labels for b in batches]), torch.cat([b.images for b in batches])
     assert len(images[labels == 2].flatten(1).unique(dim=0)) > 5  # of one picture
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_make_the_same_batches_and_draw_nothing(data: Data, spec: RunSpec, workers: int) -> None:
+    before = torch.get_rng_state()
+    alone, helped = TrainBatches(data, spec), TrainBatches(data, spec, workers)
+    for start in (0, 3):
+        pairs = list(zip(alone.epoch(2, start), helped.epoch(2, start), strict=True))
+        assert len(pairs) == alone.steps_per_epoch - start
+        for one, other in pairs:
+            assert torch.equal(one.images, other.images)
+            assert one.images.stride() == other.images.stride()
+            assert torch.equal(one.labels, other.labels)
+    assert torch.equal(before, torch.get_rng_state())

@@ -13,10 +13,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.guarantees.remotes import remotes
+
+from tests.guarantees.checkpoints import bad_checkpoints
+from tests.guarantees.inputs import bad_settings
 from tests.guarantees.kills import killed_trainings
 from tests.guarantees.kills_of_dvc import killed_repros
 from tests.guarantees.row import Row
 from tests.guarantees.saves import damaged_states, killed_saves
+from tests.guarantees.store import store_guarantees
+from tests.guarantees.trackers import trackers
 
 DOCUMENT = Path(__file__).parents[2] / "docs/guarantees.md"
 BEGIN, END = "<!-- guarantees: written by `make guarantees` -->", "<!-- end of guarantees -->"
@@ -25,6 +31,11 @@ GUARANTEES: dict[str, Callable[[Path], list[Row]]] = {
     "kills": lambda folder: killed_trainings(folder, 150, seed=0),
     "kills of dvc": lambda folder: killed_repros(folder, 50, seed=0),
     "saves": lambda folder: [killed_saves(folder, 300, seed=0), damaged_states(folder, 300, seed=0)],
+    "store": lambda folder: store_guarantees(folder, 1000, seed=0),
+    "remotes": lambda folder: remotes(folder, 5, seed=0),
+    "settings": lambda folder: bad_settings(folder, 2000, number=0),
+    "checkpoints": lambda folder: bad_checkpoints(folder, 300, number=0),
+    "trackers": lambda folder: trackers(folder, 14, seed=0),
 }
 
 
