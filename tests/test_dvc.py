@@ -45,6 +45,15 @@ def test_a_second_repro_runs_nothing_and_leaves_git_clean(clean: Repository) -> 
     assert clean.run("git", "status", "--short") == ""
 
 
+def test_a_refused_setting_leaves_everything_as_it_was(clean: Repository) -> None:
+    """DVC deletes a stage's outputs before it runs the stage; not those of `resolve`."""
+    path = clean.folder / "params.yaml"
+    path.write_text(path.read_text().replace("epochs: 4", "epochs: many"))
+    with pytest.raises(AssertionError, match=r"params\.yaml: epochs: should be a valid integer, found 'many'"):
+        clean.run("dvc", "repro")
+    assert clean.run("git", "status", "--short") == " M params.yaml\n"
+
+
 def test_a_changed_default_runs_exactly_the_variants_that_inherit_it(clean: Repository) -> None:
     stages = ran(clean.run(*readme("dvc exp run --name faster")))
     inherit = {"baseline", "onecycle"}

@@ -193,13 +193,29 @@ def test_nothing_had_to_run(study: Path, capsys: pytest.CaptureFixture[str], sin
     assert "nothing had to run" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("content", [None, "{", '{"a": {"a": {"other": 1}}}', "{}"])
+@pytest.mark.parametrize("content", [None, "{", '{"a": {"a": {"other": 1}}}', "{}", "[1]", '{"a": 1}', "\0"])
 def test_unusable_table_names_file_and_command(study: Path, content: str | None):
     paths.COMPARISON.unlink()
     if content is not None:
         paths.COMPARISON.write_text(content)
     with pytest.raises(DataError, match=r"metrics/compare/table.json.*dvc repro"):
         summary.main([])
+
+
+def test_a_table_with_numbers_of_another_kind_is_refused(study: Path):
+    text = paths.COMPARISON.read_text()
+    paths.COMPARISON.write_text(text.replace('"n_seeds": ', '"n_seeds": "many", "was": ', 1))
+    with pytest.raises(DataError, match=r"metrics/compare/table.json.*dvc repro"):
+        summary.main([])
+
+
+def test_a_note_of_times_that_was_cut_is_passed_over(study: Path, capsys: pytest.CaptureFixture[str]):
+    """A stage that is killed leaves one."""
+    whole = json.dumps(NOTES[0])
+    paths.timings().parent.mkdir(exist_ok=True)
+    paths.timings().write_text("\n".join([whole[:30], "null", '{"stage": 1}', "\0", whole]) + "\n")
+    summary.main(["--since", "0"])
+    assert "1 process" in capsys.readouterr().out
 
 
 def test_jobs_below_one_is_refused(study: Path):

@@ -223,10 +223,36 @@ def test_missing_input_names_file_and_command(study: Path, missing: str, command
         compare.main()
 
 
-@pytest.mark.parametrize("content", ["{", "{}"])
+@pytest.mark.parametrize(
+    "content", ["{", "{}", "[]", "", "\0", '{"runs": 1}', '{"runs": {}}', '{"runs": {"zeta-s0": {"accuracy": "high"}}}']
+)
 def test_unusable_metrics_name_file_and_command(study: Path, content: str):
     paths.test_metrics("zeta").write_text(content)
-    with pytest.raises(DataError, match=r"metrics/test/zeta.json.*dvc repro"):
+    with pytest.raises(DataError, match=r"metrics/test/zeta.json.*dvc repro test@zeta"):
+        compare.main()
+
+
+@pytest.mark.parametrize("content", ["", "\0\0", "a,b\n1,2\n", "step,examples_seen\n1", '"', "step\n1,2,3\n4,5,6,7\n"])
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [
+        ("plots/train/two/first-s1-steps.csv", "dvc repro train@two --force"),
+        ("plots/train/two/first-s1-epochs.csv", "dvc repro train@two --force"),
+        ("plots/test/zeta/predictions.csv", "dvc repro test@zeta --force"),
+    ],
+)
+def test_unusable_tables_name_file_and_command(study: Path, file: str, command: str, content: str):
+    Path(file).write_text(content)
+    with pytest.raises(DataError, match=f"{file}.*{command}"):
+        compare.main()
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"rotation": 1}', '{"rotation": {"baseline-s0": {"numbers": {"x": "y"}}}}']
+)
+def test_unusable_findings_name_file_and_command(study: Path, content: str):
+    paths.probe_metrics("baseline").write_text(content)
+    with pytest.raises(DataError, match=r"metrics/probe/baseline.json.*dvc repro probe@baseline"):
         compare.main()
 
 
@@ -236,6 +262,7 @@ def test_unusable_metrics_name_file_and_command(study: Path, content: str):
         ("zeta,zeta,0,3,b,", "zeta,zeta,0,elsewhere,b,"),  # another picture
         ("zeta,zeta,1,", "zeta,zeta,2,"),  # another seed
         (",wrong,", ",NA,"),  # other answers: a tenth of the wrong ones are right
+        ("zeta,zeta,0,3,b,", "zeta,zeta,0,2,b,"),  # two answers to one picture
     ],
 )
 def test_answers_that_are_not_the_tables_are_refused(study: Path, old: str, new: str):

@@ -132,9 +132,10 @@ def _scores(specs: list[RunSpec]) -> pd.DataFrame:
         trained = read_record(trained_file, dict[str, Trained], f"dvc repro train@{variant}")
         tested = read_record(tested_file, TestedRuns, f"dvc repro test@{variant}").runs
         for spec in (spec for spec in specs if spec.variant == variant):
-            of_training = _entry(trained, spec, trained_file, "train")
-            of_test = {f"test_{k}": v for k, v in vars(_entry(tested, spec, tested_file, "test")).items()}
-            rows.append({**_identity(spec), **vars(of_training), **of_test, "n_test": of_test.pop("test_n_test")})
+            of_val = vars(_entry(trained, spec, trained_file, "train"))
+            of_test = vars(_entry(tested, spec, tested_file, "test"))
+            scores = {f"test_{name}": score for name, score in of_test.items() if name != "n_test"}
+            rows.append({**_identity(spec), **of_val, **scores, "n_test": of_test["n_test"]})
     table = pd.DataFrame(rows)
     others = [*IDENTITY, "outcome", "n_test"]
     return table.astype({column: float for column in table.columns if column not in others})
@@ -151,6 +152,11 @@ def _answers(specs: list[RunSpec], table: pd.DataFrame) -> Answers:
         path = paths.test_tables(variant) / "predictions.csv"
         parts.append(_table(path, f"dvc repro test@{variant}", PREDICTIONS, keep_default_na=False))
     predictions = pd.concat(parts)
+    twice = predictions[predictions.duplicated([*TRAINING, "image_name"])]
+    if len(twice):
+        variant, name = twice[["variant", "image_name"]].iloc[0]
+        path = paths.test_tables(variant) / "predictions.csv"
+        raise DataError(f"{path}: more than one answer to {name}; run: dvc repro --force test@{variant}")
     predictions["correct"] = (predictions["actual"] == predictions["predicted"]).astype(float)
     correct = predictions.pivot(index=TRAINING, columns="image_name", values="correct")
     correct = correct.reindex(pd.MultiIndex.from_frame(table[TRAINING]))
@@ -306,9 +312,8 @@ def _table(path: Path, command: str, columns: dict[str, type], **options: Any) -
     try:
         return pd.read_csv(path, dtype=columns, **options)[list(columns)]
     except (ValueError, KeyError) as error:  # pandas' parser and encoding errors are ValueErrors
-        raise DataError(
-            f"{path}: not a table that pawprint wrote ({error}); write it anew: {command} --force"
-        ) from None
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: not a table of pawprint's ({reason}); write it anew: {command} --force") from None
 
 
 def _require(path: Path, command: str) -> None:
