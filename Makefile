@@ -9,7 +9,7 @@ READY := .venv/.ready
 REMOTES := .venv/.remotes
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help setup repro quick audit verify faults guarantees test test-long lint bench requirements clean
+.PHONY: help setup remotes repro quick audit verify faults guarantees test test-long lint bench requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,8 @@ $(REMOTES): $(READY) requirements-remotes.txt
 	@touch $@
 
 setup: $(READY) ## make .venv with the pinned requirements
+
+remotes: $(REMOTES) ## add to .venv what remotes on S3 and SSH need
 
 repro: $(READY) ## run the pets study: JOBS trainings side by side, then the table
 	@$(RUN) JOBS=$(JOBS) scripts/repro .

@@ -209,6 +209,12 @@ def test_a_model_that_is_not_there_ends_with_one_message(tmp_path: Path, model: 
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_variant_cannot_be_named_outside_a_study(alone: Path) -> None:
+    done = pawprint(alone, "predict", "picture.png", "--model", "baseline")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--model baseline: no such folder, and no params.yaml" in done.stderr
+
+
 def no_record(model: Path) -> None:
     (model / "run.json").unlink()
 

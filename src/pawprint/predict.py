@@ -101,6 +101,8 @@ def find_model(name: str | None) -> Path:
             f"--model {name}: no weights.safetensors in {Path(name).resolve()};"
             f" `dvc pull {name}` brings what a study's dvc.lock knows, `dvc repro` trains it"
         )
+    if not paths.PARAMS.is_file():
+        raise SettingsError([f"--model {name}: no such folder, and no {paths.PARAMS} that could name such a variant"])
     variants = list(read_study(paths.PARAMS)[0].variants)
     if name not in variants:
         raise SettingsError([f"--model {name}: neither a folder nor a variant; {nearest(name, variants)}"])
