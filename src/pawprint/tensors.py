@@ -68,10 +68,10 @@ def _listed(names: list[str]) -> str:
 
 def _why_unreadable(path: Path) -> str | None:
     """What a look at the file's kind, size and header finds."""
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):  # a named pipe would be waited for, a device never ends
-        return "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or device"
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a named pipe would be waited for, a device never ends
+            return "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or device"
         with path.open("rb") as file:
             start = file.read(LENGTH_BYTES)
             if len(start) < LENGTH_BYTES:
@@ -82,6 +82,8 @@ def _why_unreadable(path: Path) -> str | None:
                 unsafe = next((f"{kind}: it may hold code, and is not opened" for kind in kinds), None)
                 return unsafe or f"its header claims {length:,} bytes, of {status.st_size:,} in all"
             json.loads(file.read(length), object_pairs_hook=_once)
+    except FileNotFoundError:
+        raise
     except OSError as error:
         return str(error.strerror)
     except (ValueError, RecursionError) as error:

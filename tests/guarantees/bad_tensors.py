@@ -175,6 +175,7 @@ def odd_places() -> dict[str, Make]:
         "a pipe": os.mkfifo,
         "a link to a device without end": lambda path: path.symlink_to("/dev/zero"),
         "a link to a folder": lambda path: path.symlink_to(path.parent),
+        "a link to itself": lambda path: path.symlink_to(path),
     }
 
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
@@ -88,6 +89,16 @@ class Folder:
 Verdict = str | None  # why an input is not answered as it should be; None: it is
 
 
+@dataclass(frozen=True)
+class Trial:
+    """What is promised of inputs, and how it is tried."""
+
+    guarantee: str
+    how: str
+    drawn: st.SearchStrategy
+    judge: Callable[..., Verdict]
+
+
 def refused(done: Done, before: dict[str, str], folder: Folder, named: str, names: tuple[str, ...] = ()) -> Verdict:
     """Whether a command ended with 2, one message that names the file and the setting, and nothing written."""
     lines = done.stderr.splitlines()
@@ -143,40 +154,39 @@ def bad_settings(
     """Rows on params.yaml, on params/<variant>.yaml and on the command line; `failures` is filled."""
     failures = [] if failures is None else failures
     set_hypothesis_home_dir(scratch / "hypothesis")
-    resolved_texts = {"baseline": _resolved_text(Folder(scratch / "sound"))}
-    whole, part = Folder(scratch / "settings"), Folder(scratch / "resolved")
-    n_options = n_options or n_inputs // 4
     rows = []
-
-    def row(guarantee: str, n: int, how: str, strategy: st.SearchStrategy, judge: Callable[..., Verdict]) -> None:
-        told = _told(strategy, judge, n, number)
-        failures.extend(told[1])
-        rows.append(Row(guarantee, told[0], told[0] - len(told[1]), how))
-
     with mock.patch.dict(os.environ, {"PAWPRINT_RUNS": str(scratch / "runs")}):
-        row(
+        for trial in _trials(Folder(scratch / "settings"), Folder(scratch / "resolved")):
+            n = n_inputs if not rows else n_options or n_inputs // 4
+            tried, told = _told(trial.drawn, trial.judge, n, number)
+            failures += told
+            rows.append(Row(trial.guarantee, tried, tried - len(told), trial.how))
+    return rows
+
+
+def _trials(whole: Folder, part: Folder) -> list[Trial]:
+    resolved = {"baseline": (part.path / "params/baseline.yaml").read_text(encoding="utf-8")}
+    return [
+        Trial(
             "params.yaml is refused in one message, or it works",
-            n_inputs,
             "drawn by hypothesis; exit 2, the file, the setting or the line in the message, and nothing written, by "
             "`resolve` and one other stage; or exit 0, and what is resolved is what was read",
             st.tuples(damaged(STUDIES), st.sampled_from(READERS)),
             lambda drawn: judged_settings(whole, *drawn),
-        )
-        row(
+        ),
+        Trial(
             "params/<variant>.yaml is refused in one message, or it is read",
-            n_options,
             "as above, by every stage that reads it",
-            st.tuples(damaged(resolved_texts), st.sampled_from([*OF_A_VARIANT, "check", "start"])),
+            st.tuples(damaged(resolved), st.sampled_from([*OF_A_VARIANT, "check", "start"])),
             lambda drawn: judged_resolved(part, *drawn),
-        )
-        row(
+        ),
+        Trial(
             "the command line is refused in one message, or it is understood",
-            n_options,
             "as above, of commands, options and values",
             st.lists(WORD, max_size=6) | commands(),
             lambda arguments: judged_options(part, arguments),
-        )
-    return rows
+        ),
+    ]
 
 
 @st.composite
@@ -227,12 +237,6 @@ def _spelled_out(folder: Folder) -> Verdict:
     if written != expected:
         return f"params/ holds {written}, expected {expected}"
     return "a tag ran" if (folder.path / CANARY).exists() else None
-
-
-def _resolved_text(folder: Folder) -> str:
-    text = (folder.path / "params/baseline.yaml").read_text(encoding="utf-8")
-    shutil.rmtree(folder.path)
-    return text
 
 
 def _hash(place: Path) -> str:

@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from pawprint.errors import DataError
+
 COLUMNS = ("image_name", "reason")
 MAX_FILE_MB = 100.0  # of one picture's file; a camera's largest JPEGs have 40
 
@@ -69,8 +71,13 @@ def read_faults(path: Path) -> list[Fault]:
     """What `write_faults` wrote; no file: no faults."""
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return [Fault(row["image_name"], row["reason"]) for row in csv.DictReader(file)]
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [Fault(row["image_name"], row["reason"]) for row in csv.DictReader(file)]
+    except (KeyError, ValueError, csv.Error) as error:  # of bytes that are not UTF-8: a ValueError
+        raise DataError(
+            f"{path}: not the list of faults that pawprint wrote ({error}); run: dvc repro --force"
+        ) from None
 
 
 def name_fault(name: str) -> str | None:
