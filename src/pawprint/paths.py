@@ -41,6 +41,7 @@ TRAINING_CODE = (
     "data/views.py",
     "diagnostics/gradient_norm.py",
     "errors.py",
+    "graph.py",
     "integrity.py",
     "models",
     "network.py",
