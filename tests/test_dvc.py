@@ -112,6 +112,11 @@ def test_a_person_trains_by_hand_and_brings_pictures(clean: Repository) -> None:
     assert "10 pictures of 2 classes" in clean.run(*readme("pawprint init-data"))
 
 
+def test_a_training_is_told_to_wandb_later(clean: Repository) -> None:
+    assert "baseline" in clean.run(*readme("pawprint track"))
+    assert list((clean.folder / "runs/wandb/wandb").glob("offline-run-*"))
+
+
 def test_a_source_task_of_ones_own_is_trained(clean: Repository) -> None:
     draw(clean.folder / "my_other_pictures", n=25)
     stages = ran(clean.run(*readme("dvc exp run -S pretrained_source")))

@@ -17,7 +17,8 @@ from dvc.repo.index import collect_files
 
 from pawprint import integrity, paths
 from pawprint.errors import Damaged, PawprintError
-from pawprint.integrity import digest, list_files, read_graph, recorded_outputs, verify, verify_inputs
+from pawprint.graph import STILL_SECONDS, Stage, read_graph, recorded_outputs
+from pawprint.integrity import digest, list_files, verify, verify_inputs
 from tests.clone import ROOT, Repository
 from tests.guarantees.store import flipped_bits
 from tests.in_process import pawprint
@@ -89,7 +90,7 @@ stages:
   rate: {foreach: "${rates}", do: {cmd: c, outs: ["rate/${ item }"]}}
 """)
     graph = read_graph()
-    assert graph["draw@1"] == integrity.Stage(("data/x-16",), ("out/16",))
+    assert graph["draw@1"] == Stage(("data/x-16",), ("out/16",))
     assert graph["rate@0.01"].outputs == ("rate/0.01",)
 
 
@@ -98,6 +99,10 @@ def test_a_template_that_is_not_understood_is_told(tmp_path: Path, monkeypatch: 
     (tmp_path / "dvc.yaml").write_text('stages: {a: {cmd: c, deps: ["${nowhere.x}"]}}')
     with pytest.raises(PawprintError, match=re.escape("dvc.yaml: ${nowhere.x} is not known")):
         read_graph()
+    for text, said in (("a: [", "dvc.yaml: not valid YAML"), ("a", "dvc.yaml: expected `name: value` lines")):
+        (tmp_path / "dvc.yaml").write_text(text)
+        with pytest.raises(PawprintError, match=re.escape(said)):
+            read_graph()
 
 
 # Refused
@@ -148,6 +153,15 @@ def test_nothing_is_written_and_the_exit_code_is_1(study: Path) -> None:
     assert done.stderr.startswith("test@baseline: what was to be read is not what was written:\n  data/prepare/test_")
     assert "Traceback" not in done.stderr
     assert not written.exists()
+
+
+def test_a_file_that_cannot_be_read_and_a_broken_link_are_told(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = Path("data/prepare/test_images.npy")
+    images.unlink()
+    images.symlink_to("/nowhere")  # as when the cache's object is gone and cache.type is symlink
+    assert f"{images}: missing" in refused()
+    monkeypatch.setattr(integrity, "list_files", lambda path: {"": integrity.hash_file(Path("/proc/self/mem"))})
+    assert "/proc/self/mem: cannot be read: Input/output error" in refused()
 
 
 # Let through
@@ -251,7 +265,7 @@ def test_a_lock_that_is_held_for_long_is_not_waited_for(study: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         started = time.monotonic()
         verify_inputs()
-        assert time.monotonic() - started < integrity.STILL_SECONDS / 2
+        assert time.monotonic() - started < STILL_SECONDS / 2
 
 
 def test_a_damaged_lock_is_told(study: Path) -> None:

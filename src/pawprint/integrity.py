@@ -11,47 +11,19 @@ Not verified, because nobody has said what it should be: code and params.yaml, a
 a stage that is run by hand.
 """
 
-import fcntl
 import hashlib
 import json
 import os
-import re
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-import yaml
-from ruamel.yaml import YAML
 
 from pawprint import paths
 from pawprint.errors import Damaged, PawprintError
+from pawprint.graph import Output, Stage, read_graph, recorded_outputs
 
 Listing = dict[str, str]  # a file's path below its folder → its MD5; of a single file: {"": MD5}
 
 MANY = 3  # files of one output that a message names
-RETRY_SECONDS = 0.05
-STILL_SECONDS = 5.0  # a dvc.lock that has not changed for so long is not being written
-TEMPLATE = re.compile(r"\$\{\s*([^}]+?)\s*\}")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stage of dvc.yaml, its `${…}` filled in; paths are relative to the study's folder."""
-
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Output:
-    """A file or folder as a stage left it."""
-
-    stage: str
-    path: Path
-    md5: str  # of the file; of a folder that of its listing, followed by `.dir`
 
 
 def verify_inputs() -> None:
@@ -89,29 +61,17 @@ def _verify(graph: dict[str, Stage], inputs: Iterable[str], reader: str | None) 
         )
 
 
-def recorded_outputs(graph: dict[str, Stage]) -> list[Output]:
-    """What dvc.lock says of the outputs that are still in dvc.yaml."""
-    lock = _read_lock(paths.LOCK)
-    return [
-        Output(stage, Path(entry["path"]), entry["md5"])
-        for stage, definition in graph.items()
-        for entry in lock.get(stage, {}).get("outs", ())
-        # Without `hash: md5` it is an entry of DVC 2, whose MD5 is of the text with other line ends.
-        if entry.get("hash") == "md5" and "md5" in entry and os.path.normpath(entry["path"]) in definition.outputs
-    ]
-
-
 def _overlap(one: str, other: str) -> bool:
     return Path(one) == Path(other) or Path(one).is_relative_to(other) or Path(other).is_relative_to(one)
 
 
-# Hashes
-
-
 def hash_file(path: Path) -> str:
-    """MD5 of a file, read once."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    """MD5 of a file, read once; Damaged if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except OSError as error:
+        raise Damaged(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def list_files(path: Path) -> Listing:
@@ -119,7 +79,8 @@ def list_files(path: Path) -> Listing:
     if not path.is_dir():
         return {"": hash_file(path)}
     files = [Path(folder) / name for folder, _, names in os.walk(path) for name in names]
-    return {file.relative_to(path).as_posix(): hash_file(file) for file in files}
+    whole = [file for file in files if file.exists()]  # a broken link into the cache is a missing file
+    return {file.relative_to(path).as_posix(): hash_file(file) for file in whole}
 
 
 def digest(listing: Listing) -> str:
@@ -189,108 +150,3 @@ def read_listing(cached: Path, md5: str) -> Listing | None:
 def parse_listing(content: bytes) -> Listing:
     """The opposite of `listing_bytes`."""
     return {entry["relpath"]: entry["md5"] for entry in json.loads(content)}
-
-
-# dvc.yaml
-
-
-def read_graph() -> dict[str, Stage]:
-    """The stages of the study in this folder, one for each item of a `foreach`."""
-    graph = YAML(typ="safe").load(paths.GRAPH.read_text(encoding="utf-8"))
-    values = YAML(typ="safe").load(paths.PARAMS.read_text(encoding="utf-8")) if paths.PARAMS.exists() else {}
-    for entry in graph.get("vars", ()):
-        values |= entry if isinstance(entry, dict) else {}
-    stages = {}
-    for name, definition in graph.get("stages", {}).items():
-        for full_name, single, context in _instances(name, definition, values):
-            stages[full_name] = _stage(single, context)
-    return stages
-
-
-def _instances(name: str, definition: Any, values: dict[str, Any]) -> Iterator[tuple[str, Any, dict[str, Any]]]:
-    """Name, definition and values of each stage that the entry `name` of dvc.yaml stands for."""
-    if "foreach" not in definition:
-        yield name, definition, values
-        return
-    items = _fill(definition["foreach"], values)
-    if isinstance(items, dict):
-        for key, item in items.items():
-            yield f"{name}@{key}", definition["do"], values | {"key": key, "item": item}
-        return
-    nested = any(isinstance(item, dict | list) for item in items)
-    for number, item in enumerate(items):
-        yield f"{name}@{number if nested else item}", definition["do"], values | {"item": item}
-
-
-def _stage(definition: dict[str, Any], values: dict[str, Any]) -> Stage:
-    def listed(*sections: str) -> list[Any]:
-        return [entry for section in sections for entry in definition.get(section) or ()]
-
-    def filled(entries: list[Any]) -> tuple[str, ...]:  # an entry with options is a mapping from the path to them
-        names = [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
-        return tuple(os.path.normpath(_fill(name, values)) for name in names)
-
-    settings_files = [entry for entry in listed("params") if isinstance(entry, dict)]
-    return Stage(filled(listed("deps") + settings_files), filled(listed("outs", "metrics", "plots")))
-
-
-def _fill(text: Any, values: dict[str, Any]) -> Any:
-    """`text` with its `${…}` replaced; the value itself where there is nothing beside it."""
-    if not isinstance(text, str):
-        return text
-    whole = TEMPLATE.fullmatch(text)
-    if whole:
-        return _value(whole[1], values)
-    return TEMPLATE.sub(lambda found: str(_value(found[1], values)), text)
-
-
-def _value(name: str, values: Any) -> Any:
-    for part in name.split("."):
-        if not isinstance(values, dict) or part not in values:
-            raise PawprintError(
-                f"{paths.GRAPH}: ${{{name}}} is not known, so it cannot be told what stages read; expected a name of "
-                f"`vars`, of {paths.PARAMS}, or `key` and `item` of a foreach"
-            )
-        values = values[part]
-    return values
-
-
-# dvc.lock
-
-
-def _read_lock(path: Path) -> dict[str, Any]:
-    """The stages of dvc.lock; empty if there is none."""
-    if not path.exists():
-        return {}
-    try:
-        # Every value as text: no hash is taken for a number. PyYAML's, because it is ten times as fast.
-        loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # makes nothing but text
-        content = yaml.load(_whole_text(path), Loader=loader)  # noqa: S506
-    except yaml.YAMLError as error:
-        raise PawprintError(f"{path}: not valid YAML ({error}); `git checkout {path}`, or delete it") from None
-    return content.get("stages", {}) if isinstance(content, dict) else {}
-
-
-def _whole_text(path: Path) -> str:
-    """The text of dvc.lock, which another DVC may be writing in place: it holds its lock while it does."""
-    while True:
-        with _dvc_locked_out(path) as locked_out:
-            if locked_out or abs(time.time() - path.stat().st_mtime) > STILL_SECONDS:
-                return path.read_text(encoding="utf-8")
-        time.sleep(RETRY_SECONDS)
-
-
-@contextmanager
-def _dvc_locked_out(path: Path) -> Iterator[bool]:
-    """Hold DVC's lock on the repository of `path`, shared with other readers; False if DVC has it."""
-    lock = next((parent / paths.DVC_LOCK for parent in path.absolute().parents if (parent / ".dvc").is_dir()), None)
-    if lock is None or not lock.exists():
-        yield True
-        return
-    with lock.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True

@@ -45,6 +45,7 @@ TRAINING_CODE = (
     "data/views.py",
     "diagnostics/gradient_norm.py",
     "errors.py",
+    "graph.py",
     "integrity.py",
     "interruption.py",
     "locks.py",

@@ -144,7 +144,7 @@ def _of_weights(before: Path, now: Path) -> str:
 
 
 def _of_arrays(before: Path, now: Path) -> str:
-    one, other = np.load(before, allow_pickle=False), np.load(now, allow_pickle=False)
+    one, other = (np.lib.format.open_memmap(file, mode="r") for file in (before, now))
     if one.shape != other.shape:
         return f"of shape {other.shape}, expected {one.shape}"
     return f"the largest difference is {np.abs(one.astype(np.float64) - other).max(initial=0):.2g}"

@@ -4,7 +4,6 @@ A fork server has the imports behind it, so that a point costs about a second. T
 inside the phase it is meant for, by a timer that starts with the phase.
 """
 
-import multiprocessing
 import os
 import random
 import shutil
@@ -21,6 +20,7 @@ from unittest import mock
 
 import psutil
 
+from tests.guarantees.forks import fork_server
 from tests.guarantees.row import Row
 from tests.in_process import pawprint
 
@@ -85,13 +85,6 @@ def results(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
-def server() -> Any:
-    """Forks processes in which the training is imported already."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pawprint.stages.train", "tests.guarantees.kills"])
-    return context
-
-
 def train(folder: Path, point: Point | None) -> None:
     """`python -m pawprint.stages.train baseline` in `folder`, killed at `point`: what a forked process runs."""
     from pawprint.stages.entry import run_stage
@@ -146,7 +139,7 @@ def _descendants(pid: int | None) -> list[psutil.Process]:
 
 def killed_trainings(folder: Path, n: int, seed: int) -> list[Row]:
     """`n` points in trainings that end, one or two in each, over all phases, signals and numbers of workers."""
-    context, draws = server(), random.Random(seed)
+    context, draws = fork_server(), random.Random(seed)
     whole, killed = prepared(folder / "whole"), folder / "killed"
     shutil.copytree(whole, killed)
     assert run(context, whole, None) == (0, True)

@@ -1,6 +1,5 @@
 """SIGKILL in the middle of saving a state, with TMPDIR on another file system; then files that are cut or damaged."""
 
-import multiprocessing
 import os
 import random
 import signal
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from pawprint.types import RunSpec
+from tests.guarantees.forks import fork_server
 from tests.guarantees.row import Row
 
 OTHER_FILE_SYSTEM = Path("/dev/shm")
@@ -47,8 +47,7 @@ def save_for_ever(folder: Path, first: int, last_done: "Synchronized[int]") -> N
 
 def killed_saves(folder: Path, n: int, seed: int) -> Row:
     """SIGKILL `n` times; after each the state is whole, and not older than the last save that came to its end."""
-    context, draws, held = multiprocessing.get_context("forkserver"), random.Random(seed), 0
-    context.set_forkserver_preload(["pawprint.training.resumable", "tests.guarantees.saves"])
+    context, draws, held = fork_server(), random.Random(seed), 0
     last_done = context.Value("q", 0)
     for _ in range(n):
         begun = last_done.value

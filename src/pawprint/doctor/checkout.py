@@ -63,17 +63,17 @@ class Locks:
 def look_at_locks(root: Path) -> Locks:
     """DVC's locks: really held, and by whom, or left by a process that was killed."""
     holder = _holder(root / paths.DVC_LOCK)
-    told = [Told("note", "locks", f"DVC is at work here: {_process(holder)}")] if holder else []
-    at_work = bool(holder)
+    at_work = held = holder is not None
+    told = [Told("note", "locks", f"DVC is at work here: {_process(holder)}")] if holder is not None else []
     for name in paths.DVC_RWLOCKS:
         here = _look_at_rwlock(Path(os.path.relpath(root / name)))
         told += [line for line in here.told if line not in told]
         at_work |= here.at_work
-    return Locks(at_work, told or [Told("ok", "locks", "none held, none left behind")], held=bool(holder))
+    return Locks(at_work, told or [Told("ok", "locks", "none held, none left behind")], held=held)
 
 
 def _holder(lock: Path) -> int | None:
-    """The process that holds the repository's lock. The file stays when nobody does, and says nothing then."""
+    """The process that holds the repository's lock, if any. The file stays when nobody does, and says nothing then."""
     if not lock.exists():
         return None
     with lock.open("rb") as file:
@@ -114,7 +114,7 @@ def _entries(content: dict[str, Any]) -> set[tuple[int, str]]:
 def _process(pid: int) -> str:
     try:
         return f"process {pid} ({' '.join(psutil.Process(pid).cmdline())})"
-    except psutil.NoSuchProcess:
+    except psutil.Error:  # it has ended, or is another user's
         return f"process {pid}"
 
 
@@ -130,24 +130,24 @@ def tell_of_head(root: Path, at_work: bool) -> list[Told]:
     if at_work:
         return [Told("note", "git", "HEAD is detached while `dvc exp run` works")]
     before = _git(root, "rev-parse", "--abbrev-ref", "@{-1}") or "BRANCH"
-    text = "HEAD is detached: `dvc exp run` was killed; its settings are still in params.yaml"
-    return [Told("FAULT", "git", text, f"git checkout {before}, then git diff")]
+    text = "HEAD is detached: `dvc exp run` was killed; its settings are still in params.yaml (git diff)"
+    return [Told("FAULT", "git", text, f"git checkout {before}")]
 
 
 def tell_of_sharing(repo: Repo) -> list[Told]:
     """Is the cache one that other checkouts may use? From here it is seen only where it lies, and git's worktrees."""
     cache, told = Path(repo.cache.local_cache_dir), []
     if cache.resolve() != Path(repo.cache.default_local_cache_dir).absolute():
-        told.append(Told("note", "sharing", f"the cache is {cache.resolve()}, outside this checkout: others may use it",
-                         "dvc gc --workspace --projects OTHER_CHECKOUT, or it deletes what they need"))  # fmt: skip
+        text = f"the cache is {cache.resolve()}, outside this checkout: `dvc gc` deletes what others there need"
+        told.append(Told("note", "sharing", text, "dvc gc --workspace --projects OTHER_CHECKOUT"))
     for other in _worktrees(Path(repo.root_dir)):
         if _cache_of(other) == cache.resolve():
-            told.append(Told("note", "sharing", f"{other} uses the same cache",
-                             f"dvc gc --workspace --projects {other}, or it deletes what that needs"))  # fmt: skip
+            text = f"{other} uses the same cache: `dvc gc` deletes what it needs"
+            told.append(Told("note", "sharing", text, f"dvc gc --workspace --projects {other}"))
     linked = [kind for kind in repo.cache.local.cache_types if kind in ("hardlink", "symlink")]
     if linked:
         text = f"cache.type {linked[0]}: a file of the workspace is the cache's own, and editing it damages the cache"
-        told.append(Told("note", "sharing", text, "dvc unprotect FILE before editing"))
+        told.append(Told("note", "sharing", text, "dvc unprotect FILE"))
     return told
 
 

@@ -1,9 +1,11 @@
 """`pawprint doctor`: one line for what is well, and for each fault what mends it."""
 
+import contextlib
 import textwrap
 from pathlib import Path
 
-from dvc.exceptions import NotDvcRepoError
+from dvc.exceptions import DvcException, NotDvcRepoError
+from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 from rich.console import Console
 from rich.text import Text
@@ -24,6 +26,8 @@ def doctor_command(name: str | None, with_remote: bool, mending: bool, all_objec
         repo = Repo()
     except NotDvcRepoError:
         raise SettingsError([f"{Path.cwd()}: not inside a DVC repository; go to your clone"]) from None
+    except DvcException as error:  # .dvc/config
+        raise SettingsError([str(error)]) from None
     with repo:
         told = examine(repo, name, with_remote, mending, all_objects)
     _print(told)
@@ -43,14 +47,22 @@ def examine(repo: Repo, name: str | None, with_remote: bool, mending: bool, all_
         return told if unreadable else [*told, Told("note", "cache", "empty: no stage has run", "dvc repro")]
     workspace, cache = _look(repo, known, all_objects)
     if mending and (cache.damaged or cache.missing or workspace.silent):
-        if locks.at_work:
-            raise PawprintError("DVC is at work here (`pawprint doctor` says which process); mend when it has ended")
-        told += mend(repo, cache, workspace)
+        told += _mend(repo, locks, cache, workspace)
         known, *_ = store.collect(repo)
         workspace, cache = _look(repo, known, all_objects)
-    told += store.tell_of_cache(known, cache, workspace, "--pull" if remote.choose(repo, None) else "")
-    told += store.tell_of_workspace(known, workspace)
+    told += store.tell_of_cache(known, cache, workspace, remote.choose(repo, None) is not None)
+    told += store.tell_of_workspace(known, workspace, cache)
     return told + remote.examine(repo, known, cache, name, with_remote, mending)
+
+
+def _mend(repo: Repo, locks: checkout.Locks, cache: store.Cache, workspace: store.Workspace) -> list[Told]:
+    try:
+        if not locks.at_work:
+            with lock_repo(repo):
+                return mend(repo, cache, workspace)
+    except LockError:
+        pass  # taken in between
+    raise PawprintError("DVC is at work here (`pawprint doctor` says which process); mend when it has ended")
 
 
 def _look(repo: Repo, known: list[store.Known], all_objects: bool) -> tuple[store.Workspace, store.Cache]:
@@ -61,9 +73,10 @@ def _look(repo: Repo, known: list[store.Known], all_objects: bool) -> tuple[stor
 
 def _collect(repo: Repo, locks: checkout.Locks) -> tuple[list[store.Known], list[Path], list[Told]]:
     """Read under DVC's lock, as dvc.lock is written in place; if another has it, what can be read."""
-    if locks.held:
-        return store.collect(repo)
-    with lock_repo(repo):
+    try:
+        with contextlib.nullcontext() if locks.held else lock_repo(repo):
+            return store.collect(repo)
+    except LockError:  # taken in between
         return store.collect(repo)
 
 

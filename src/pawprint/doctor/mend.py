@@ -9,19 +9,17 @@ import shutil
 import time
 from pathlib import Path
 
-from dvc.exceptions import DvcException
-from dvc.repo import Repo, lock_repo
+from dvc.repo import Repo
 
 from pawprint import paths
-from pawprint.doctor.store import Cache, Known, Workspace, listed, object_path
+from pawprint.doctor.store import Cache, Known, Workspace, listed, object_path, objects
 from pawprint.doctor.told import Told
 from pawprint.integrity import Listing, listing_bytes
 
 
 def mend(repo: Repo, cache: Cache, workspace: Workspace) -> list[Told]:
-    """Mend what can be, no other DVC working here; says what was done."""
-    with lock_repo(repo):
-        return [*_mend_cache(repo, cache, workspace), *_mend_workspace(repo, workspace)]
+    """Mend what can be, under DVC's lock; says what was done."""
+    return [*_mend_cache(repo, cache, workspace), *_mend_workspace(repo, workspace)]
 
 
 def _mend_cache(repo: Repo, cache: Cache, workspace: Workspace) -> list[Told]:
@@ -55,7 +53,7 @@ def _mend_workspace(repo: Repo, workspace: Workspace) -> list[Told]:
             for file in _damaged_files(one, content):
                 where = _move_away(repo, file, f"workspace-{content.get(_inside(one, file), 'listing')}")
                 told.append(Told("mended", "workspace", f"{file} moved to {where}"))
-            told += _check_out(one)
+            told += _check_out(repo, one)
     return told
 
 
@@ -70,11 +68,11 @@ def _damaged_files(one: Known, content: Listing) -> list[Path]:
     return [one.output.path / name for name, md5 in content.items() if one.listing.get(name) != md5]
 
 
-def _check_out(one: Known) -> list[Told]:
-    try:
-        one.by_dvc.checkout(force=True)
-    except DvcException:
-        return []  # the cache has it not: the lines about the cache say how to go on
+def _check_out(repo: Repo, one: Known) -> list[Told]:
+    """If the cache has it: else the lines about the cache say how to go on, and DVC would leave broken links."""
+    if not all(object_path(repo, name).exists() for name in objects([one])):
+        return []
+    one.by_dvc.checkout(force=True)
     return [Told("mended", "workspace", f"{one.output.path} checked out of the cache")]
 
 

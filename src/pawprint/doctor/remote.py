@@ -100,7 +100,8 @@ def examine(repo: Repo, known: list[Known], cache: Cache, name: str | None, aske
     """Lines about the remote. Not `asked` for, only a folder is looked at, and not read: no network unasked."""
     remote = choose(repo, name)
     if remote is None:
-        return [Told("note", "remote", "none: what is in the cache is on this machine only", "README, Remotes")]
+        return [Told("note", "remote", "none: what is in the cache is on this machine only",
+                     "dvc remote add --default NAME URL")]  # fmt: skip
     where = f"{remote.name} ({remote.fs.unstrip_protocol(remote.path).removeprefix('file://')})"
     told = []
     if not repo.config["remote"][remote.name].get("verify"):
@@ -115,16 +116,16 @@ def examine(repo: Repo, known: list[Known], cache: Cache, name: str | None, aske
             found = look_at_remote(remote, known, read=True)
     except Exception as error:  # noqa: BLE001 every kind of remote has its own: a wrong password, no route, no bucket
         return [*told, Told("FAULT", "remote", f"{where} cannot be read: {error or type(error).__name__}")]
-    return [*told, *_tell(known, remote, where, found, asked)]
+    return [*told, *_tell(known, remote, where, found, cache, asked)]
 
 
-def _tell(known: list[Known], remote: Remote, where: str, found: Stored, asked: bool) -> list[Told]:
+def _tell(known: list[Known], remote: Remote, where: str, found: Stored, cache: Cache, asked: bool) -> list[Told]:
     of, mend = objects(known), f"pawprint doctor --remote {remote.name} --mend"
-    damaged = [
-        Told("FAULT", "remote", f"{_path(of, name)}: damaged in {where}: MD5 {md5}, expected {name[:32]}",
-             f"{mend}, where the cache has it whole")
-        for name, md5 in found.damaged.items()
-    ]  # fmt: skip
+    damaged = []
+    for name, md5 in found.damaged.items():
+        text = f"{_path(of, name)}: damaged in {where}: MD5 {md5}, expected {name.removesuffix('.dir')}"
+        whole = name not in cache.damaged and name not in cache.missing
+        damaged.append(Told("FAULT", "remote", text if whole else f"{text}; the cache must be mended first", mend))
     n = len(of)
     if found.missing and not found.n_there:
         return [Told("FAULT" if asked else "note", "remote", f"{where} is empty", f"dvc push --remote {remote.name}")]
@@ -135,8 +136,8 @@ def _tell(known: list[Known], remote: Remote, where: str, found: Stored, asked: 
         text = f"{where} lacks {len(found.missing) - len(half)} of {n} objects"
         lines.append(Told("FAULT" if asked else "note", "remote", text, f"dvc push --remote {remote.name}"))
     told = first(damaged) + first(lines)
-    did = "each read and what its name says" if asked else "there; not read (--remote does)"
-    return told or [Told("ok", "remote", f"{where}: {n} objects, {did}")]
+    did = "read, each what its name says" if asked else "there, not read (--remote reads them)"
+    return told or [Told("ok", "remote", f"{where}: all {n} objects {did}")]
 
 
 def _contents(of: dict[str, Any], name: str) -> set[str]:

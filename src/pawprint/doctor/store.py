@@ -17,7 +17,8 @@ from dvc.repo.index import collect_files
 
 from pawprint import paths
 from pawprint.doctor.told import Told, first
-from pawprint.integrity import Listing, Output, differences, digest, hash_file, list_files, read_listing
+from pawprint.graph import Output
+from pawprint.integrity import Listing, differences, digest, hash_file, list_files, read_listing
 from pawprint.progress import progress
 
 MEND = "pawprint doctor --mend"
@@ -87,11 +88,14 @@ def object_path(repo: Repo, name: str) -> Path:
     return Path(repo.cache.local.oid_to_path(name))
 
 
-def objects(known: Iterable[Known]) -> dict[str, list[tuple[Known, Path]]]:
-    """Each object that the cache should have, with the outputs and files that it is of."""
+def objects(known: Iterable[Known], with_gits: bool = False) -> dict[str, list[tuple[Known, Path]]]:
+    """Each object that the cache should have, with the outputs and files that it is of.
+
+    `with_gits`: those too of which it may have a copy, for stages that need not run again: metrics.
+    """
     of: dict[str, list[tuple[Known, Path]]] = {}
     for one in known:
-        if one.cached:
+        if one.cached or with_gits:
             for name, md5 in (one.listing or {}).items():
                 of.setdefault(md5, []).append((one, one.output.path / name))
             if one.output.md5.endswith(".dir"):
@@ -102,12 +106,12 @@ def objects(known: Iterable[Known]) -> dict[str, list[tuple[Known, Path]]]:
 def look_at_cache(repo: Repo, known: list[Known], all_objects: bool) -> Cache:
     """Hash every object that dvc.lock names; with `all_objects` those of other commits and experiments too."""
     named, found = objects(known), Cache()
-    root = Path(repo.cache.local.path)
-    others = {f"{path.parent.name}{path.name}" for path in root.glob("??/*") if OBJECT.fullmatch(path.name)} - set(
-        named
-    )
+    cached = Path(repo.cache.local.path).glob("??/*")
+    there = {f"{path.parent.name}{path.name}" for path in cached if OBJECT.fullmatch(path.name)}
+    spare = sorted(there & objects(known, with_gits=True).keys() - named.keys())
+    others = sorted(there - named.keys() - set(spare))
     found.n_others = 0 if all_objects else len(others)
-    names = [*named, *(sorted(others) if all_objects else [])]
+    names = [*named, *spare, *(others if all_objects else [])]
     with progress("cache", len(names)) as reporter:
         for name in names:
             path = object_path(repo, name)
@@ -162,20 +166,34 @@ def _dvc_sees_a_change(one: Known) -> bool:
         return True
 
 
-def repro(known: list[Known], options: str = "") -> str:
+def repro(known: list[Known]) -> str:
     """The command with which DVC makes anew what must be in these outputs' studies."""
+    return " ".join(["dvc repro", *_graphs(known)])
+
+
+def fetch_or_remake(known: list[Known], remote: bool) -> str:
+    """The commands that bring back objects which neither cache nor workspace has.
+
+    Not `dvc repro --pull`: it takes a stage for done once its cached outputs are there, without its metrics.
+    """
+    targets = [str(one.output.path) for one in known] if len(known) == 1 else _graphs(known)
+    return "; ".join([*([" ".join(["dvc pull", *targets])] if remote else []), repro(known)])
+
+
+def _graphs(known: list[Known]) -> list[str]:
+    """The dvc.yaml of each, as DVC's commands take it; none where it is the folder's own."""
     graphs = sorted({one.by_dvc.stage.relpath for one in known})
-    return " ".join(["dvc repro", *([options] if options else []), *(graphs if graphs != [str(paths.GRAPH)] else [])])
+    return graphs if graphs != [str(paths.GRAPH)] else []
 
 
-def tell_of_cache(known: list[Known], found: Cache, workspace: Workspace, options: str) -> list[Told]:
-    """Lines about the cache; with `options` `dvc repro` fetches what is missing, where it can."""
-    of = objects(known)
+def tell_of_cache(known: list[Known], found: Cache, workspace: Workspace, remote: bool) -> list[Told]:
+    """Lines about the cache; where there is a remote, what is missing may be in it."""
+    of = objects(known, with_gits=True)
     lines = []
     for name, md5 in found.damaged.items():
         text = f"{_whose(of.get(name, []))}: damaged in the cache: MD5 {md5}, expected {name.removesuffix('.dir')}"
         lines.append(Told("FAULT", "cache", text, MEND if name in of else f"{MEND} --all"))
-    told = first(lines) + _tell_of_missing(known, found, workspace, options)
+    told = first(lines) + _tell_of_missing(known, found, workspace, remote)
     if not told:
         others = f"; {found.n_others} others not looked at (--all)" if found.n_others else ""
         size = f"{found.n_bytes / 1e6:,.1f} MB"
@@ -183,17 +201,17 @@ def tell_of_cache(known: list[Known], found: Cache, workspace: Workspace, option
     return told
 
 
-def _tell_of_missing(known: list[Known], found: Cache, here: Workspace, options: str) -> list[Told]:
+def _tell_of_missing(known: list[Known], found: Cache, here: Workspace, remote: bool) -> list[Told]:
     if found.missing and not found.n_looked_at:
         text = "empty, as after a clone: none of what dvc.lock names is here"
-        return [Told("FAULT", "cache", text, repro(known, options))]
+        return [Told("FAULT", "cache", text, fetch_or_remake(known, remote))]
     lines = []
     for one in known:
         names = [name for name in objects([one]) if name in found.missing]
         if names:
             text = f"{one.output.path} of {one.output.stage}: {len(names)} of its objects missing from the cache"
             in_workspace = all(name in here.whole for name in names)
-            lines.append(Told("FAULT", "cache", text, MEND if in_workspace else repro([one], options)))
+            lines.append(Told("FAULT", "cache", text, MEND if in_workspace else fetch_or_remake([one], remote)))
     return first(lines)
 
 
@@ -205,8 +223,8 @@ def _whose(places: list[tuple[Known, Path]]) -> str:
     return f"{name} of {one.output.stage}" + (f" and {len(others)} more" if others else "")
 
 
-def tell_of_workspace(known: list[Known], found: Workspace) -> list[Told]:
-    """Lines about the workspace."""
+def tell_of_workspace(known: list[Known], found: Workspace, cache: Cache) -> list[Told]:
+    """Lines about the workspace; an output that the cache has lost is told of there."""
     lines = []
     for one, content in found.silent:
         path = one.output.path
@@ -215,13 +233,15 @@ def tell_of_workspace(known: list[Known], found: Workspace) -> list[Told]:
             text = f"{difference}, of {one.output.stage}; DVC takes it for unchanged"
             lines.append(Told("FAULT", "workspace", text, MEND if one.cached else git))
     told = first(lines)
-    if found.changed:
-        text = "changed since their stages wrote them: " + _names(found.changed)
-        told.append(Told("note", "workspace", text, f"{repro(found.changed)} makes anew what must be"))
-    if found.absent and len(found.absent) < len(known):
-        told.append(
-            Told("note", "workspace", "not here: " + _names(found.absent), f"dvc checkout, or {repro(found.absent)}")
-        )
+    lost = set(cache.missing)
+    changed = [one for one in found.changed if not lost & objects([one]).keys()]
+    if changed:
+        text = "changed since their stages wrote them: " + _names(changed)
+        told.append(Told("note", "workspace", text, repro(changed)))
+    absent = [one for one in found.absent if not lost & objects([one]).keys()]
+    if absent and len(found.absent) < len(known):
+        remedy = "dvc checkout" if all(one.cached for one in absent) else repro(absent)
+        told.append(Told("note", "workspace", "not here: " + _names(absent), remedy))
     if not told:
         n = len(known) - len(found.absent)
         told = [Told("ok", "workspace", f"{n} outputs, as their stages wrote them")] if n else []

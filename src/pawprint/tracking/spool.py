@@ -81,9 +81,11 @@ _UNDER_WAY: list[Spooled] = []  # of this process
 def _courier(file: Path, log: Path) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-P", "-m", "pawprint.tracking.courier", str(file), str(os.getpid())]
     source = os.pathsep.join(filter(None, (str(paths.PACKAGE.parent), os.environ.get("PYTHONPATH"))))
+    # A process of W&B's that this one may have started knows the run by its id already, and would refuse it.
+    environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
     with log.open("wb") as written:
         return subprocess.Popen(
-            command, env={**os.environ, "PYTHONPATH": source}, stdin=subprocess.DEVNULL, stdout=written, stderr=written
+            command, env={**environment, "PYTHONPATH": source}, stdin=subprocess.DEVNULL, stdout=written, stderr=written
         )
 
 

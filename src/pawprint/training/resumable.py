@@ -95,11 +95,14 @@ class Resumable:
 
     def forget(self) -> None:
         """Delete the state: what it led to is written. Kept for a process that waits for it."""
-        others = (int(mark.suffix.removeprefix(WANTED)) for mark in self.file.parent.glob(self._mark("*").name))
-        if any(psutil.pid_exists(pid) for pid in others if pid != os.getpid()):
-            return
+        own, waiting = self._mark(os.getpid()), False
+        for mark in self.file.parent.glob(self._mark("*").name):
+            if psutil.pid_exists(int(mark.suffix.removeprefix(WANTED))):
+                waiting |= mark != own
+            else:
+                mark.unlink(missing_ok=True)  # of a process that was killed
         cut = self.file.parent.glob(f".{self.file.name}.*")  # what a killed save left
-        for file in (self.file, self.before, *cut):
+        for file in () if waiting else (self.file, self.before, *cut):
             file.unlink(missing_ok=True)
 
     def _read(self, file: Path) -> dict[str, Any] | None:
