@@ -20,7 +20,7 @@ from types import FrameType
 import psutil
 
 WATCH_EVERY_SECONDS = 0.25
-GRACE_SECONDS = 4.0  # of an orphan, to save and leave; a save that is cut leaves the one before it
+GRACE_SECONDS = 3.0  # of an orphan, to save and leave; a save that is cut leaves the one before it
 
 _waiting = 0  # depth of `uninterrupted`
 _received: signal.Signals | None = None
@@ -113,4 +113,7 @@ def _watch(dvc: psutil.Process) -> None:
             time.sleep(WATCH_EVERY_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE_SECONDS)
+    for child in psutil.Process().children(recursive=True):  # a tracker's, say, that waits for its service
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
     os._exit(128 + signal.SIGTERM)
