@@ -127,6 +127,7 @@ def test_an_object_damaged_before_it_was_checked_out_is_fetched_anew(checkout: C
     assert checkout.run("git", "status", "--short") == ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("link", ["symlink", "hardlink"])
 def test_where_the_workspace_has_links_into_the_cache_both_are_mended(checkout: Checkout, link: str) -> None:
     """One bit, two names."""
@@ -187,7 +188,9 @@ def test_a_bit_flipped_on_the_disk_is_taken_from_the_cache(checkout: Checkout) -
     assert (checkout.folder / IMAGES).read_bytes() == checkout.cached(IMAGES).read_bytes()
 
 
-@pytest.mark.parametrize("file", ["metrics/train/baseline.json", "params/baseline.yaml"])
+@pytest.mark.parametrize(
+    "file", ["metrics/train/baseline.json", pytest.param("params/baseline.yaml", marks=pytest.mark.long)]
+)
 def test_a_bit_flipped_in_what_git_has_is_taken_from_git(checkout: Checkout, file: str) -> None:
     before = (checkout.folder / file).read_bytes()
     checkout.seen_by_dvc()
@@ -208,6 +211,14 @@ def test_a_change_that_dvc_sees_is_no_fault(checkout: Checkout) -> None:
     (note,) = lines(done.stdout, "note")
     assert "metrics/train/baseline.json" in note
     assert "data/prepare" in note
+
+
+def test_where_cache_and_remote_are_empty_only_a_repro_helps(checkout: Checkout) -> None:
+    shutil.rmtree(checkout.folder / ".dvc/cache")
+    shutil.rmtree(checkout.folder.parent / "pawprint-remote")
+    done = checkout.doctor()
+    assert lines(done.stdout, "FAULT")[0].endswith("none of what dvc.lock names is here → dvc pull; dvc repro")
+    assert lines(done.stdout, "note")[0].endswith("is empty, as the cache is")
 
 
 @pytest.mark.long
@@ -293,6 +304,7 @@ def test_what_was_not_pushed_yet_is_pushed(checkout: Checkout, remote: Path) -> 
     assert checkout.faults("--remote") == []
 
 
+@pytest.mark.long
 def test_a_remote_that_hands_out_damaged_objects_is_told(checkout: Checkout) -> None:
     config = checkout.folder / ".dvc/config"
     config.write_text(config.read_text().replace("verify = true", "verify = false"))

@@ -132,7 +132,7 @@ def track_runs(
 @app.command(epilog="Exit codes: 0 nothing wrong, 1 something is, 2 the options cannot be used.")
 def doctor(
     remote: Annotated[bool, typer.Option("--remote", help="Read the remote's objects too.")] = False,
-    name: Annotated[str | None, typer.Argument(help="Of a remote; default: DVC's default remote.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Of a remote; else the default one.")] = None,
     mend: Annotated[bool, typer.Option("--mend", help="Move damaged objects away, put whole ones back.")] = False,
     all_objects: Annotated[bool, typer.Option("--all", help="Objects of other commits and experiments too.")] = False,
 ) -> None:

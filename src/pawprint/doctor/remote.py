@@ -127,6 +127,8 @@ def _tell(known: list[Known], remote: Remote, where: str, found: Stored, cache: 
         whole = name not in cache.damaged and name not in cache.missing
         damaged.append(Told("FAULT", "remote", text if whole else f"{text}; the cache must be mended first", mend))
     n = len(of)
+    if found.missing and not found.n_there and set(found.missing) <= set(cache.missing):
+        return [Told("FAULT" if asked else "note", "remote", f"{where} is empty, as the cache is")]
     if found.missing and not found.n_there:
         return [Told("FAULT" if asked else "note", "remote", f"{where} is empty", f"dvc push --remote {remote.name}")]
     listed = {md5 for name in of.keys() - set(found.missing) for md5 in _contents(of, name)}
