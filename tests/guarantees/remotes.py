@@ -32,6 +32,7 @@ from tests.in_process import pawprint
 KINDS = ("folder", "HTTP", "S3", "SSH")
 LONGEST_SECONDS = 150.0  # that a command may take: S3's client tries an address that is away for a minute
 INTERRUPT_SECONDS = 20.0  # from Ctrl-C to the end
+PATIENCE_SECONDS = 5.0  # until a person presses it again
 RUN_ALL = (
     "import json, sys; from dvc.cli import main; sys.exit(max(main(line[1:]) for line in json.loads(sys.argv[1])))"
 )
@@ -78,7 +79,7 @@ class Clone:
     def tried(self, *command: str, then: Callable[[subprocess.Popen[bytes]], None] | None = None) -> Said:
         """Run it to its end, whatever that is; `then` is called once it runs."""
         started, log = time.monotonic(), self.folder.with_name(f"{self.folder.name}.log")
-        with log.open("wb") as output:
+        with log.open("wb") as output, hearing_interrupts():
             process = subprocess.Popen(
                 command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=output,
                 stderr=subprocess.STDOUT, start_new_session=True,
@@ -111,6 +112,16 @@ class Clone:
         objects = [path for path in (self.folder / ".dvc/cache/files/md5").rglob("*") if path.is_file()]
         named = {path: (path.parent.name + path.name).removesuffix(".dir") for path in objects}
         return [str(path) for path in objects if hashlib.md5(path.read_bytes()).hexdigest() != named[path]]
+
+
+@contextmanager
+def hearing_interrupts() -> Iterator[None]:
+    """What is started inside hears Ctrl-C, even if this process was started in the background and does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def with_group_gone(process: subprocess.Popen[bytes]) -> None:
@@ -180,7 +191,7 @@ def remotes(scratch: Path, n_faults: int, seed: int, kinds: Sequence[str] = KIND
     among = f"by {', '.join(kinds)}"
     return [
         tally.row(SHARED, f"{among}: then `dvc repro` ran nothing, and `pawprint predict` said the same"),
-        tally.row(REFUSED, f"{among}, each that can happen there; then all was right, and the pull completed"),
+        tally.row(REFUSED, f"{among}, each that can happen there (HTTP's in DVC's words for missing files); then all was right"),
         tally.row(CUT, "10 to 90 % of the bytes had passed; cache and workspace were looked through"),
         tally.row(DAMAGED, f"{among}: a random bit of a random object of a model"),
     ]
@@ -189,6 +200,8 @@ def remotes(scratch: Path, n_faults: int, seed: int, kinds: Sequence[str] = KIND
 def try_out(study: Study, remote: Remote, tally: Tally, n_faults: int, chance: random.Random) -> None:
     configure(study.original, remote)
     n_bytes = share(study, remote, tally)
+    if n_bytes is None:
+        return
     refuse(study, remote, tally)
     for number in range(n_faults):
         if remote.relay:
@@ -282,18 +295,18 @@ def shell_blocks() -> list[str]:
     return re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
-def share(study: Study, remote: Remote, tally: Tally) -> int:
-    """Push; pull a stage, a path and everything elsewhere. Returns how many bytes the stage took."""
-    original, n_bytes = study.original, 0
+def share(study: Study, remote: Remote, tally: Tally) -> int | None:
+    """Push; pull a stage, a path and everything elsewhere. Returns how many bytes the stage took; None: it failed."""
+    original = study.original
     with tally.trial(SHARED, remote.kind):
-        if remote.can_push:
-            original.run("dvc", "push")
+        original.run("dvc", "push", *([] if remote.can_push else ["--remote", "beside"]))
         other = study.cloned(remote)
         n_bytes = pull_stage(study, other, remote)
         other.run("dvc", "pull", "models/train/lr_1e-2")
         assert other.files("models") == original.files("models/train")
         pull_everything(study, other)
-    return n_bytes
+        return n_bytes
+    return None
 
 
 def pull_stage(study: Study, other: Clone, remote: Remote) -> int:
@@ -360,8 +373,12 @@ def interrupt_silence(other: Clone, relay: Relay) -> None:
             assert time.monotonic() < deadline
             time.sleep(0.1)
         time.sleep(1)
-        os.killpg(process.pid, signal.SIGINT)
-        process.wait(INTERRUPT_SECONDS)
+        deadline = time.monotonic() + INTERRUPT_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            os.killpg(process.pid, signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE_SECONDS)
+        assert process.poll() is not None, "Ctrl-C does not end it"
 
     before = relay.n_swallowed
     relay.fall_silent()
