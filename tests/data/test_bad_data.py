@@ -20,7 +20,7 @@ BOM, N_SOUND = "\ufeff", 12
 def study(folder: Path, **data: object) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "params.yaml").write_text(
-        json.dumps({"study": "bad", "data": {"image_size": 16, **data}, "variants": {}})
+        json.dumps({"study": "bad", "data": {"image_size": 16, **data}, "variants": {"baseline": {}}})
     )
     return folder
 
