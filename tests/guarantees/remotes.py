@@ -191,10 +191,7 @@ def remotes(scratch: Path, n_faults: int, seed: int, kinds: Sequence[str] = KIND
     among = f"by {', '.join(kinds)}"
     return [
         tally.row(SHARED, f"{among}: then `dvc repro` ran nothing, and `pawprint predict` said the same"),
-        tally.row(
-            REFUSED,
-            f"{among}, each that can happen there (HTTP's in DVC's words for missing files); then all was right",
-        ),
+        tally.row(REFUSED, f"{among}, each that can happen there (HTTP: as missing files); then all was right"),
         tally.row(CUT, "10 to 90 % of the bytes had passed; cache and workspace were looked through"),
         tally.row(DAMAGED, f"{among}: a random bit of a random object of a model"),
     ]
