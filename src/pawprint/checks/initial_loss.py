@@ -108,6 +108,7 @@ class Start:
 
 
 def run(subject: CheckSubject, settings: Settings) -> Finding:
+    """The untrained loss against that of a blind guess; the reading says what makes the difference."""
     with preserve_rng():
         start = _start(subject, settings.n_batches)
     # A head of another width guesses among its outputs; that it has another is output_shape's to say.

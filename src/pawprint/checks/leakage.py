@@ -19,6 +19,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass as plain_dataclass
+from itertools import product
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -86,6 +87,7 @@ class Match(NamedTuple):
 
 
 def run(data: Data, settings: Settings) -> Finding:
+    """Fails where a copy crosses parts; a table of all pairs, and with `drop_from_train` whom to leave out."""
     pairs = find(data, settings)
     crossing = [pair for pair in pairs if pair.crosses]
     dropped = dropped_names(pairs) if settings.on_leak == "drop_from_train" else []
@@ -168,15 +170,15 @@ def _near_copies(thumbs: np.ndarray, settings: Settings) -> dict[tuple[int, int]
     turned = np.ascontiguousarray(thumbs[:, :, ::-1])
     as_it_is, mirrored = (thumbs, phashes(thumbs)), (turned, phashes(turned))
     found: dict[tuple[int, int], tuple[float, int, str]] = {}
-    for window in WINDOWS if settings.cropped else (WHOLE,):
-        hashes = as_it_is[1] if window == WHOLE else phashes(thumbs, window)
-        for targets, target_hashes in (as_it_is, mirrored):
-            pairs = near_pairs_between(hashes, target_hashes, settings.radius)
-            for i, j, match in _copies(thumbs, targets, pairs, window, settings.likeness):
-                key = (int(rows[min(i, j)]), int(rows[max(i, j)]))
-                kind = _kind(targets is turned, match.side < CROPPED_SIDE)
-                if key not in found or match.likeness > found[key][0]:
-                    found[key] = (match.likeness, match.distance, kind)
+    others = WINDOWS if settings.cropped else (WHOLE,)
+    hashes = {window: as_it_is[1] if window == WHOLE else phashes(thumbs, window) for window in others}
+    for window, (targets, target_hashes) in product(others, (as_it_is, mirrored)):
+        pairs = near_pairs_between(hashes[window], target_hashes, settings.radius)
+        for i, j, match in _copies(thumbs, targets, pairs, window, settings.likeness):
+            key = (int(rows[min(i, j)]), int(rows[max(i, j)]))
+            kind = _kind(targets is turned, match.side < CROPPED_SIDE)
+            if key not in found or match.likeness > found[key][0]:
+                found[key] = (match.likeness, match.distance, kind)
     return found
 
 

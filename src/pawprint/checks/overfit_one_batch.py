@@ -98,6 +98,7 @@ class Course:
 
 
 def run(subject: CheckSubject, settings: Settings) -> Finding:
+    """One batch, again and again; where it is not learned by heart the reading says what stands in the way."""
     with preserve_rng():
         batch, n_left_out = _one_batch(subject, settings.batch_size)
         if len(classes_of(batch).unique()) < 2:
