@@ -256,10 +256,10 @@ def weights_that_are_no_numbers(model: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (no_record, "run.json: cannot be read: No such file or directory; `dvc checkout --force model`"),
-        (cut_record, "run.json: no record of a training: content: Invalid JSON"),
-        (older_record, "run.json: no record of a training: input: Field required"),
-        (lambda model: record_with({"mean": "grey"}, model), "input.mean: Input should be"),
+        (no_record, "run.json: no such file; run: dvc pull model"),
+        (cut_record, "run.json: invalid JSON"),
+        (older_record, "run.json: input: field required; write it anew: dvc pull model --force"),
+        (lambda model: record_with({"mean": "grey"}, model), "input: mean: input should be"),
         (lambda model: record_with({"shape": [4, 32, 32]}, model), "expected a square of 1 or 3 channels"),
         (lambda model: record_with({"mean": [0.5]}, model), "expected a square of 1 or 3 channels"),
         (lambda model: record_with({"resize": "stretched"}, model), "resized by 'stretched', this version of pawprint"),

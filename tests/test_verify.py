@@ -130,6 +130,17 @@ def test_on_one_machine_nothing_changes_a_byte(
     assert outputs(reproduced(tmp_path / "elsewhere", *prefix, change=change, jobs=jobs, **settings)) == outputs(lock)
 
 
+@pytest.mark.long
+def test_a_queued_experiment_makes_the_same_bytes(tmp_path: Path, lock: str) -> None:
+    repository = clone(tmp_path / "elsewhere", "studies/digits")
+    repository.run("dvc", "exp", "run", "--queue", "--name", "queued")
+    repository.run("dvc", "queue", "start")
+    repository.run("dvc", "queue", "logs", "queued", "--follow")
+    name = repository.run("git", "for-each-ref", "--format=%(refname)", "refs/exps/**/queued").strip()
+    assert name, repository.run("dvc", "queue", "logs", "queued")
+    assert outputs(repository.run("git", "show", f"{name}:studies/digits/dvc.lock")) == outputs(lock)
+
+
 def outputs(lock: str) -> list[str]:
     """The hashes of all outputs, in the order of their paths."""
     from ruamel.yaml import YAML

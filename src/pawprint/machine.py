@@ -7,12 +7,14 @@ import json
 import platform
 from pathlib import Path
 
+import torch
+
 CPUINFO = Path("/proc/cpuinfo")
 VECTOR_INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "sve", "asimd")  # libraries choose kernels by them
 
 
 def processor() -> dict[str, str]:
-    """Its model, and those of its vector instructions by which libraries choose their code."""
+    """Its model, those of its vector instructions by which libraries choose their code, and torch's own choice."""
     known: dict[str, str] = {}
     if CPUINFO.is_file():
         for line in CPUINFO.read_text(encoding="utf-8").splitlines():
@@ -22,6 +24,7 @@ def processor() -> dict[str, str]:
     return {
         "model": known.get("model name") or platform.processor() or platform.machine(),
         "vectors": " ".join(name for name in VECTOR_INSTRUCTIONS if name in flags),
+        "torch": torch.backends.cpu.get_cpu_capability(),  # ATEN_CPU_CAPABILITY sets it
     }
 
 

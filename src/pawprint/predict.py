@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as validated
 
 from pawprint import paths
@@ -27,6 +27,7 @@ from pawprint.errors import DataError, PawprintError, SettingsError
 from pawprint.integrity import verify
 from pawprint.models import build_model
 from pawprint.params import BASELINE, nearest, read_study
+from pawprint.records import read_record
 from pawprint.training.checkpoint import load_weights
 from pawprint.training.evaluate import BATCH_SIZE, log_probabilities
 from pawprint.types import Data, RunSpec, Split
@@ -73,7 +74,7 @@ def predict(pictures: Sequence[Path], model: str | None = None) -> Prediction:
     """Answer all pictures, or none: DataError names every one that cannot be used."""
     folder = find_model(model)
     verify(folder)
-    trained = read_record(folder)
+    trained = read_trained(folder)
     data = _as_data(trained, pictures)
     torch.set_num_threads(trained.spec.threads)  # as `test`; not all of `seed_run`, which imports for seconds
     network = load_weights(folder / "weights.safetensors", build_model(trained.spec, data))
@@ -109,23 +110,17 @@ def find_model(name: str | None) -> Path:
     raise PawprintError(f"--model {name}: {paths.TRAINED / name} holds no weights; {_how_to_get(name)}")
 
 
-def read_record(folder: Path) -> Trained:
-    """What a run.json says of its model; PawprintError if it is missing, damaged or of a version that said less."""
-    file = folder / "run.json"
-    mend = f"`dvc checkout --force {folder}`, `dvc pull --force {folder}` or `dvc repro` brings one"
-    try:
-        trained = TypeAdapter(Trained).validate_json(file.read_bytes())
-    except OSError as error:
-        raise PawprintError(f"{file}: cannot be read: {error.strerror}; {mend}") from None
-    except ValidationError as error:
-        fault = error.errors()[0]
-        place = ".".join(str(part) for part in fault["loc"])
-        raise PawprintError(f"{file}: no record of a training: {place or 'content'}: {fault['msg']}; {mend}") from None
+def read_trained(folder: Path) -> Trained:
+    """What a run.json says of its model; DataError if it is missing, damaged or of a version that said less."""
+    file, pull = folder / "run.json", f"dvc pull {folder}"
+    trained = read_record(file, Trained, pull)
     channels, height, width = trained.input.shape
     if channels not in (1, 3) or height != width or {len(trained.input.mean), len(trained.input.std)} != {channels}:
-        raise PawprintError(f"{file}: input: expected a square of 1 or 3 channels, found {trained.input}; {mend}")
+        raise DataError(
+            f"{file}: input: expected a square of 1 or 3 channels, found {trained.input}; write it anew: {pull} --force"
+        )
     if trained.input.resize != RESIZE:
-        raise PawprintError(
+        raise DataError(
             f"{file}: its pictures were resized by {trained.input.resize!r}, this version of pawprint does it by"
             f" {RESIZE!r}: use the commit that trained it, or train it anew with `dvc repro`"
         )
