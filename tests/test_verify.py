@@ -150,12 +150,19 @@ def outputs(lock: str) -> list[str]:
 
 
 @pytest.mark.long
-def test_verify_passes_on_a_sound_commit_and_names_a_planted_difference(tmp_path: Path) -> None:
+def test_verify_passes_on_a_sound_commit_and_names_a_planted_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     repository = clone(tmp_path / "project", "studies/digits")
     repository.run(str(tmp_path / "project/scripts/repro"), ".")
     repository.commit("results")
     sound = verify(tmp_path / "project/studies/digits", jobs=2)
     assert sound.passed, list(sound.lines())
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")  # torch computes as on a processor without vectors
+    elsewhere = repository.run("pawprint", "verify")
+    assert "this processor is another" in elsewhere
+    assert "1 of 1 conclusions of the comparison stay" in elsewhere
+    monkeypatch.delenv("ATEN_CPU_CAPABILITY")
     batches = tmp_path / "project/src/pawprint/seeding.py"  # an order of pictures that is drawn anew at each start
     batches.write_text(batches.read_text().replace("[stream, *key]", "[stream, *key, os.getpid()]").replace(
         "import zlib", "import os\nimport zlib"))  # fmt: skip

@@ -6,6 +6,8 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -14,7 +16,7 @@ from tests.clone import Repository, clone
 from tests.guarantees.row import Row
 
 STAGE = "train@baseline"
-SETTINGS = {"epochs": 120, "save_every_seconds": 0.02, "trackers": ["dvclive", "wandb"], "seeds": [0, 1]}
+SETTINGS = {"epochs": 240, "save_every_seconds": 0.02, "trackers": ["dvclive", "wandb"], "seeds": [0, 1]}
 # Who is sent what. A lone dvc is deaf to SIGINT while its command runs: Ctrl-C goes to the group.
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 KILLS = [(whom, by) for whom in ("dvc", "its group", "the training") for by in SIGNALS]
@@ -36,11 +38,10 @@ def killed_repros(folder: Path, n: int, seed: int) -> list[Row]:
         shutil.rmtree(folder / "killed", ignore_errors=True)
         shutil.copytree(folder / "begun", folder / "killed", symlinks=True)
         killed = Repository(folder / "killed")
-        series = [draws.choice(KILLS) for _ in range(min(n, 6))]
-        alone = [_kill(killed, whom, by, draws) for whom, by in series]
+        series = list(_killed(killed, draws, min(n, 6)))
         killed.run("dvc", "repro", STAGE)
         same = _results(killed) == expected and not list((killed.folder / "runs/state").iterdir())
-        for (whom, _), gone in zip(series, alone, strict=True):
+        for whom, gone in series:
             rows[whom][0] += 1
             rows[whom][1] += gone and same
         n -= len(series)
@@ -59,8 +60,18 @@ def _results(repository: Repository) -> dict[str, bytes]:
     return named | {"dvc.lock": (repository.folder / "dvc.lock").read_bytes()}
 
 
-def _kill(repository: Repository, whom: str, by: signal.Signals, draws: random.Random) -> bool:
-    """Start `dvc repro`, send the signal, and say whether all that it had started was gone in time."""
+def _killed(repository: Repository, draws: random.Random, n: int) -> Iterator[tuple[str, bool]]:
+    """Up to `n` kills one after the other, fewer where the training comes to its end before one: whom, all gone."""
+    for _ in range(n):
+        whom, by = draws.choice(KILLS)
+        gone = _kill(repository, whom, by, draws)
+        if gone is None:
+            return
+        yield whom, gone
+
+
+def _kill(repository: Repository, whom: str, by: signal.Signals, draws: random.Random) -> bool | None:
+    """Start `dvc repro`, send the signal, and say whether all that it had started was gone in time; None: it ended."""
     log = (repository.folder.parent / "log").open("ab")
     dvc = subprocess.Popen(["dvc", "repro", STAGE], cwd=repository.folder, env=repository.environment,
                            stdout=log, stderr=log, start_new_session=True)  # fmt: skip
@@ -71,6 +82,9 @@ def _kill(repository: Repository, whom: str, by: signal.Signals, draws: random.R
     while wait_for_steps and dvc.poll() is None and _newest(states) == before and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(draws.uniform(0, 0.5 if wait_for_steps else 3))
+    if training is None or not training.is_running() or dvc.poll() is not None:
+        dvc.wait(timeout=LONGEST_SECONDS)
+        return None
     started = psutil.Process(dvc.pid).children(recursive=True)
     if whom == "its group":
         os.killpg(dvc.pid, by)
@@ -81,14 +95,18 @@ def _kill(repository: Repository, whom: str, by: signal.Signals, draws: random.R
     return not alive
 
 
-def _training(dvc: subprocess.Popen[bytes]) -> psutil.Process:
+def _training(dvc: subprocess.Popen[bytes]) -> psutil.Process | None:
+    """The training that dvc starts, once it has; None: there was nothing left to train."""
     deadline = time.monotonic() + LONGEST_SECONDS
-    while time.monotonic() < deadline:
+    while dvc.poll() is None:
         for process in psutil.Process(dvc.pid).children(recursive=True):
-            if process.cmdline()[1:3] == ["-m", "pawprint.stages.train"]:
-                return process
+            with suppress(psutil.NoSuchProcess):
+                if process.cmdline()[1:3] == ["-m", "pawprint.stages.train"]:
+                    return process
         time.sleep(0.02)
-    raise TimeoutError("dvc has not started the training")
+        if time.monotonic() > deadline:
+            raise TimeoutError("dvc has not started the training")
+    return None
 
 
 def _newest(folder: Path) -> float:
