@@ -51,7 +51,7 @@ Location = Annotated[str, AfterValidator(can_be_looked_for)]
 class DataSettings:
     """Which pictures, at what size, split how (`data:` in params.yaml)."""
 
-    source: Literal["procedural", "drawn_animals", "oxford_pet", "folder", "digits"] = "procedural"
+    source: Literal["procedural", "drawn_animals", "oxford_pet", "folder", "digits", "fashion_mnist"] = "procedural"
     path: Location | None = None  # folder (or .zip) of pictures, as seen from the study's; null: the source's own way
     split_file: Location | None = None  # CSV image_name,label,split; null: the source's own split, or a drawn one
     draw_pixels: Annotated[int, Field(ge=16, le=512)] = 64  # side of a drawn picture (procedural)
@@ -78,20 +78,39 @@ class RunSpec:
     model: Literal["resnet18", "mlp"] = "resnet18"
     # Hidden units, layer by layer (mlp). Without normalization, sixteen layers learn nothing.
     mlp_widths: Annotated[tuple[PositiveInt, ...], Field(max_length=16)] = (128, 56)
+    mlp_activation: Literal["relu", "leaky_relu", "sigmoid", "tanh"] = "relu"
+    mlp_layer_norm: tuple[PositiveInt, ...] = ()  # the hidden layers, counted from 1, whose outputs are normalized
+    mlp_init: Literal["default", "gaussian", "xavier", "he"] = "default"
     pretrained: bool = False  # start from the weights of the study's `pretrained_source`, with a new head
     objective: Literal["supervised"] = "supervised"
+    loss: Literal["cross_entropy", "squared_error", "hinge"] = "cross_entropy"  # what `supervised` descends
 
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd", "adagrad", "rmsprop", "radam", "lars", "lamb"] = "adam"
     lr: Rate = 1e-3  # learning rate at `lr_base_batch_size`; the peak where the scheduler has one
     lr_scaling: Literal["none", "sqrt", "linear", "adam_full"] = "none"  # with batch_size / lr_base_batch_size
     lr_base_batch_size: BatchSize = 32
-    betas: tuple[Fraction, Fraction] = (0.9, 0.999)  # Adam's averaging of gradient and its square
-    eps: Annotated[float, Field(gt=0, le=1e30, allow_inf_nan=False)] = 1e-8  # Adam's, in the denominator
-    momentum: Rate = 0.0  # SGD's
-    nesterov: bool = False  # SGD's
+    # Averaging of gradient and its square, of the optimizers that are Adam's kin (adamw, radam, lamb).
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    amsgrad: bool = False  # adam's and adamw's
+    alpha: Fraction = 0.99  # RMSProp's averaging of the squared gradient
+    eps: Annotated[float, Field(gt=0, le=1e30, allow_inf_nan=False)] = 1e-8  # in the denominator; not sgd's and lars's
+    momentum: Rate = 0.0  # sgd's, rmsprop's and lars's
+    nesterov: bool = False  # sgd's and lars's
+    trust_coefficient: Rate = 0.001  # lars's: a layer's step as a share of its weights' norm
     weight_decay: Rate = 0.0
 
-    scheduler: Literal["none", "onecycle", "cosine"] = "none"
+    scheduler: Literal[
+        "none", "onecycle", "cosine", "exponential", "step", "piecewise", "polynomial", "linear", "warmup",
+        "warmup_cosine", "cyclic", "restarts", "plateau",
+    ] = "none"  # fmt: skip
+    lr_decay: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.9  # factor: exponential, step, piecewise, …
+    lr_floor: Rate = (
+        0.0  # the rate falls no further: exponential, cosine, polynomial, linear, cyclic, restarts, plateau
+    )
+    lr_milestone_epochs: tuple[PositiveInt, ...] = (15, 30)  # after which the rate falls (piecewise)
+    lr_period_epochs: PositiveInt = 3  # from fall to fall (step), of a cycle (cyclic, restarts), of patience (plateau)
+    lr_power: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 2.0  # of the polynomial
+    warmup_epochs: PositiveInt = 4  # in which the rate rises (warmup, warmup_cosine)
     onecycle_pct_start: Annotated[float, Field(gt=0, lt=1)] = 0.1  # share of the steps in which the rate rises
     onecycle_final_div_factor: Annotated[float, Field(ge=1e-3, le=1e12)] = (
         10.0  # below 1: the rate ends above its start
@@ -105,6 +124,10 @@ class RunSpec:
     random_flip: bool = True  # mirror every second training picture
     random_crop_percent: Annotated[float, Field(ge=0, le=50)] = 10.0  # largest shift, of the picture's side
 
+    # Splits that are measured at each epoch's end beside val, for their curves alone: they choose nothing.
+    epoch_curves: Annotated[tuple[Literal["train", "test"], ...], Field(max_length=2)] = ()
+    diagnostics: tuple[Literal["weight_gradients", "gradient_noise", "curvature"], ...] = ()
+    diagnose_every_steps: PositiveInt = 50
     select_on: Literal["val_loss", "val_accuracy", "val_balanced_accuracy"] = "val_loss"  # which epoch's weights stay
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     # Of the processor, per training; another number gives other bytes. No processor has more than 512 today.
