@@ -13,12 +13,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.guarantees.remotes import remotes
-
 from tests.guarantees.checkpoints import bad_checkpoints
 from tests.guarantees.inputs import bad_settings
 from tests.guarantees.kills import killed_trainings
 from tests.guarantees.kills_of_dvc import killed_repros
+from tests.guarantees.remotes import remotes
 from tests.guarantees.row import Row
 from tests.guarantees.saves import damaged_states, killed_saves
 from tests.guarantees.store import store_guarantees

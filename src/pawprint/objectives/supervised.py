@@ -1,25 +1,25 @@
-"""Supervised learning: mean cross-entropy between logits and labels, each class weighted alike or inversely."""
+"""Supervised learning: the mean loss between logits and labels, each class weighted alike or inversely."""
 
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
 from pawprint.data.batches import Batch
+from pawprint.objectives.losses import LOSSES
 from pawprint.types import Data, LossTerms, RunSpec
 
 
 def supervised(spec: RunSpec, data: Data) -> Callable[[nn.Module, Batch], LossTerms]:
-    """The mean over a batch, in which an example counts as much as `spec.class_weights` says."""
+    """The mean of `spec.loss` over a batch, in which an example counts as much as `spec.class_weights` says."""
     weights = class_weights(data) if spec.class_weights == "balanced" else None
 
     def objective(model: nn.Module, batch: Batch) -> LossTerms:
         logits = model(batch.images)
         of_classes = None if weights is None else weights.to(logits)
-        loss = functional.cross_entropy(logits, batch.labels, of_classes)
-        return LossTerms(total=loss, parts={"cross_entropy": loss.detach()})
+        loss = LOSSES[spec.loss](logits, batch.labels, of_classes)
+        return LossTerms(total=loss, parts={spec.loss: loss.detach()})
 
     return objective
 

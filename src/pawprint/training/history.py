@@ -1,6 +1,7 @@
 """What a training logs: a row each optimizer step, a row each epoch. Kept in memory, saved with the state."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,13 @@ COUNTS = ("step", "epoch", "examples_seen")
 
 
 class History:
-    """Rows of numbers in the order of STEP_COLUMNS and EPOCH_COLUMNS; NaN where there is none."""
+    """Rows of numbers in the order of STEP_COLUMNS and `epoch_columns`; NaN where there is none.
 
-    def __init__(self) -> None:
+    `epoch_curves` are splits whose accuracy an epoch's row has beside val's scores.
+    """
+
+    def __init__(self, epoch_curves: Sequence[str] = ()) -> None:
+        self.epoch_columns = (*EPOCH_COLUMNS, *(f"{split}_accuracy" for split in epoch_curves))
         self.steps: list[list[float]] = []
         self.epochs: list[list[float]] = []
 
@@ -38,13 +43,15 @@ class History:
         """Add a row, its training loss the mean over the epoch's steps, and return it by name."""
         losses = [row[3] for row in self.steps if row[1] == values["epoch"]]
         values["training_loss"] = math.fsum(losses) / len(losses) if losses else math.nan
-        self.epochs.append([values[column] for column in EPOCH_COLUMNS])
-        return {column: values[column] for column in EPOCH_COLUMNS}
+        self.epochs.append([values[column] for column in self.epoch_columns])
+        return {column: values[column] for column in self.epoch_columns}
 
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The steps and the epochs; counts as integers."""
         steps = pd.DataFrame(np.array(self.steps).reshape(-1, len(STEP_COLUMNS)), columns=STEP_COLUMNS)
-        epochs = pd.DataFrame(np.array(self.epochs).reshape(-1, len(EPOCH_COLUMNS)), columns=EPOCH_COLUMNS)
+        epochs = pd.DataFrame(
+            np.array(self.epochs).reshape(-1, len(self.epoch_columns)), columns=list(self.epoch_columns)
+        )
         return steps.astype(dict.fromkeys(COUNTS, int)), epochs.astype(dict.fromkeys(COUNTS, int))
 
     def state_dict(self) -> dict[str, Any]:

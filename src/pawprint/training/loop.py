@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
@@ -48,7 +48,7 @@ class Training:
     batches: TrainBatches
     state: TrainState
     schedule: Schedule
-    history: History = field(default_factory=History)
+    history: History
     best: Best = field(default_factory=Best)
     diverged: str = ""  # why it ended early, if it did
 
@@ -116,26 +116,26 @@ def train_step(t: Training, objective: Objective, batch: Batch, log_step: Log) -
         t.fabric.clip_gradients(state.model, state.optimizer, max_norm=t.spec.clip_norm)
     state.optimizer.step()
     state.optimizer.zero_grad()
-    _step_schedule(t, "step")
+    t.schedule.advance("step")
     state.step += 1
 
 
 def end_epoch(t: Training, epoch: int, log_epoch: Log) -> None:
-    """Measure on val, keep the weights if they are the best so far, and step a schedule that goes by epochs."""
+    """Measure on val, keep the weights if they are the best so far, and step a schedule that goes by epochs.
+
+    What is measured on other splits is drawn, and chooses nothing.
+    """
     result = evaluate(t.state.model, t.data.val, t.data)
     scores = {f"val_{name}": value for name, value in result.scores.items()}
+    for split in t.spec.epoch_curves:
+        scores[f"{split}_accuracy"] = evaluate(t.state.model, getattr(t.data, split), t.data).accuracy
     with uninterrupted():
         row = t.history.add_epoch(epoch=epoch, step=t.state.step, examples_seen=t.state.examples_seen, **scores)
         if t.best.is_beaten_by(result.scores, t.spec.select_on):
             t.best = Best(epoch, result.scores, checkpoint.snapshot(t.state.model))
         if epoch:
-            _step_schedule(t, "epoch")
+            t.schedule.advance("epoch", result.loss)
         log_epoch(row, t.state.step)
-
-
-def _step_schedule(t: Training, now: Literal["step", "epoch"]) -> None:
-    if t.schedule.scheduler and t.schedule.per == now:
-        t.schedule.scheduler.step()
 
 
 def _why(t: Training, loss: float) -> str:

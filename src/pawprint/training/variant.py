@@ -21,7 +21,7 @@ from pawprint.seeding import seed_run
 from pawprint.tracking import Trackers, retell
 from pawprint.training import checkpoint, loop
 from pawprint.training.evaluate import evaluate
-from pawprint.training.history import EPOCH_COLUMNS, STEP_COLUMNS
+from pawprint.training.history import STEP_COLUMNS, History
 from pawprint.training.identity import identity, versions
 from pawprint.training.optimizers import build_optimizer
 from pawprint.training.resumable import Resumable
@@ -127,13 +127,13 @@ def set_up(spec: RunSpec, data: Data, start: Path | None = None, workers: int = 
     schedule = build_schedule(spec, optimizer.optimizer, spec.epochs * batches.steps_per_epoch)
     state = TrainState(model, optimizer, schedule.scheduler, step=0, examples_seen=0)
     model.train()
-    return loop.Training(spec, data, fabric, batches, state, schedule)
+    return loop.Training(spec, data, fabric, batches, state, schedule, History(spec.epoch_curves))
 
 
 def _retell(training: loop.Training, tracker: Trackers) -> None:
     """Tell the trackers what a resumed training had told before it was killed."""
     steps = [dict(zip(STEP_COLUMNS, row, strict=True)) for row in training.history.steps]
-    epochs = [dict(zip(EPOCH_COLUMNS, row, strict=True)) for row in training.history.epochs]
+    epochs = [dict(zip(training.history.epoch_columns, row, strict=True)) for row in training.history.epochs]
     retell(tracker, steps, epochs)
 
 
