@@ -7,14 +7,19 @@ from pawprint.types import DataSettings, RunSpec
 
 DRAWN_CLASSES = {"procedural": 37, "drawn_animals": 40}  # of the sources that draw as many pictures as one asks for
 MOST_DRAWN_BYTES = 100e9  # pictures as they are packed; drawing that many would take weeks
+FALL_TO_A_FLOOR = ("exponential", "cosine", "linear", "warmup_cosine", "cyclic", "restarts", "plateau")
 MOST_PARAMETERS = 10**8  # of an MLP: 1.6 GB with gradients and Adam's two averages; ResNet-18 has 11 million
 
 
 def of_run(spec: RunSpec) -> list[str]:
     """Faults of one training, whatever its data."""
     faults = []
-    if spec.nesterov and spec.optimizer == "sgd" and spec.momentum == 0:
+    if spec.nesterov and spec.optimizer in ("sgd", "lars") and spec.momentum == 0:
         faults.append("nesterov needs momentum > 0, found 0")
+    faults += _of_schedule(spec)
+    beyond = [number for number in spec.mlp_layer_norm if number > len(spec.mlp_widths)]
+    if beyond and spec.model == "mlp":
+        faults.append(f"mlp_layer_norm: there are {len(spec.mlp_widths)} hidden layers, found {beyond}")
     if spec.pretrained and spec.model != "resnet18":
         faults.append(f"pretrained: true has weights for resnet18 only, found model: {spec.model}")
     if spec.lr_scaling == "adam_full" and spec.optimizer not in ("adam", "adamw"):
@@ -24,6 +29,17 @@ def of_run(spec: RunSpec) -> list[str]:
         faults.append(
             f"lr_scaling: adam_full: a batch of {spec.batch_size} is {spec.batch_ratio:g} times lr_base_batch_size,"
             f" for which {betas}; expected none below 0: lower batch_size, or raise betas"
+        )
+    return faults
+
+
+def _of_schedule(spec: RunSpec) -> list[str]:
+    faults = []
+    if spec.lr_floor > spec.scaled_lr and spec.scheduler in FALL_TO_A_FLOOR:
+        faults.append(f"lr_floor: {spec.lr_floor:g} is above the rate {spec.scaled_lr:g} that falls to it")
+    if spec.scheduler == "warmup_cosine" and spec.warmup_epochs >= spec.epochs:
+        faults.append(
+            f"warmup_epochs: {spec.warmup_epochs} of {spec.epochs} epochs leave none for the cosine; expected fewer"
         )
     return faults
 

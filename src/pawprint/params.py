@@ -174,8 +174,13 @@ def unusual(specs: list[RunSpec]) -> list[str]:
     """Settings that are allowed, because a study may be about them, but are rarely meant."""
     warnings = []
     for spec in specs:
-        if spec.momentum >= 1 and spec.optimizer == "sgd":
+        if spec.momentum >= 1 and spec.optimizer in ("sgd", "lars", "rmsprop"):
             warnings.append(f"{spec.variant}: momentum {spec.momentum} >= 1: past steps grow instead of fading")
+        if spec.scheduler == "piecewise" and min(spec.lr_milestone_epochs, default=spec.epochs) >= spec.epochs:
+            milestones = f"lr_milestone_epochs {list(spec.lr_milestone_epochs)}"
+            warnings.append(f"{spec.variant}: {milestones}: none within {spec.epochs} epochs: the rate is constant")
+        if spec.scheduler in ("warmup", "warmup_cosine") and spec.warmup_epochs >= spec.epochs:
+            warnings.append(f"{spec.variant}: warmup_epochs {spec.warmup_epochs} of {spec.epochs}: it never ends")
         if spec.scaled_lr == 0:
             warnings.append(f"{spec.variant}: lr 0: nothing is learned")
     return list(dict.fromkeys(warnings))

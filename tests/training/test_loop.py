@@ -14,6 +14,8 @@ from pawprint.errors import SettingsError
 from pawprint.models import build_model
 from pawprint.training import checkpoint, loop, variant
 from pawprint.training.evaluate import evaluate
+from pawprint.training.optimizers import OPTIMIZERS
+from pawprint.training.schedules import SCHEDULES
 from pawprint.types import Conduct, Data, RunSpec, TrainOutputs
 
 
@@ -67,10 +69,13 @@ def test_two_runs_end_in_the_same_bytes_and_another_seed_in_others(data: Data, r
 
 
 @pytest.mark.parametrize("settings", [
-    {"scheduler": "onecycle", "epochs": 3},
-    {"optimizer": "sgd", "momentum": 0.9},
-    {"model": "resnet18", "batch_size": 16, "epochs": 2},
-])  # fmt: skip
+    {"model": "resnet18", "epochs": 2},
+    *({"optimizer": name, "momentum": 0.9} for name in OPTIMIZERS),
+    {"amsgrad": True},
+    *({"scheduler": name, "lr_period_epochs": 1, "warmup_epochs": 2, "lr_milestone_epochs": (1, 2)}
+      for name in SCHEDULES),
+    {"epoch_curves": ("train", "test")},
+], ids=str)  # fmt: skip
 def test_stopped_and_resumed_is_the_same_as_never_stopped(
     data: Data, spec: RunSpec, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
@@ -87,7 +92,7 @@ def test_stopped_and_resumed_is_the_same_as_never_stopped(
         nonlocal saves
         saves += 1
         checkpoint.save_state(tmp_path / "state", training.state_dict())
-        if saves == 3:
+        if saves == 9:  # in the second epoch
             raise Killed
 
     with pytest.raises(Killed):
