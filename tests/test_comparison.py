@@ -406,3 +406,14 @@ def test_large_differences_are_found_among_many(shift: float, expected: str):
     rng = np.random.default_rng(1)
     found = [verdicts(rng, [0.0] * 7 + [shift], *BOTH)[-1] for _ in range(40)]
     assert found.count(expected) >= 38
+
+
+# ---- a run as reference ----------------------------------------------------------------------------------
+
+
+def test_a_variant_may_be_held_against_one_run_of_another():
+    names = [("baseline", "baseline"), ("optimizer", "sgd"), ("optimizer", "adam"), ("betas", "low"), ("betas", "adam")]
+    against = {"betas": "optimizer/adam"}
+    assert reference(("betas", "low"), names, against) == ("optimizer", "adam")
+    assert reference(("betas", "adam"), names, against) == ("optimizer", "adam")
+    assert reference(("optimizer", "adam"), names, against) == ("baseline", "baseline")

@@ -133,7 +133,11 @@ def test_all_faults_are_reported_together_with_the_nearest_name(tmp_path: Path) 
         ("lr: 0.001", "lr: -1.0", "lr: should be greater than or equal to 0"),
         ("lr: 0.001", "lr: true", "lr: should be a valid number, found True"),
         ("lr: 0.001", "epochs: 2.5", "epochs: should be a valid integer"),
-        ("lr: 0.001", "optimizer: adm", "optimizer: should be 'adam', 'adamw' or 'sgd', found 'adm'"),
+        (
+            "lr: 0.001",
+            "optimizer: adm",
+            "optimizer: should be 'adam', 'adamw', 'sgd', 'adagrad', 'rmsprop', 'radam', 'lars' or 'lamb', found 'adm'",
+        ),
         ("lr: 0.001", "lr: 1\nlr: 2", "not valid YAML"),
         ("lr: 0.001", "optimizer: sgd\nnesterov: true", "nesterov needs momentum > 0"),
         ("source: digits", "sorce: digits", "data: sorce: no such setting; did you mean 'source'?"),

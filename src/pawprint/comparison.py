@@ -1,8 +1,8 @@
 """Is a run better than what it is held against, or only luckier? One row of numbers and a verdict for each run.
 
-Every run is held against a reference: `variants.<v>.against` of params.yaml, by default `baseline` (the first
-variant where there is none), there the run of the same name, else the first. The baseline is held against nothing;
-another reference is itself held against the baseline.
+Every run is held against a reference: `variants.<v>.against` of params.yaml, a variant or `variant/run`, by default
+`baseline` (the first variant where there is none); of a variant the run of the same name, else the first. The baseline
+is held against nothing; another reference is itself held against what its variant is.
 
 The question is about the settings: would they score higher again, with other seeds, on other pictures of the same
 kind? Two kinds of luck stand between the scores and the answer, and NOISE is the half-width of an interval that
@@ -60,7 +60,7 @@ from pydantic import TypeAdapter
 from scipy import optimize, special
 
 from pawprint.labels import RunName, coinciding, differences, label, main_settings
-from pawprint.params import BASELINE
+from pawprint.params import BASELINE, runs_named
 from pawprint.types import SCORES, RunSpec
 
 FAMILY_LEVEL = 0.05  # chance of any false verdict in a table
@@ -190,7 +190,7 @@ def compare(
     """One row for each (variant, run), in the table's order.
 
     `table`: a row for each of `specs`, columns variant, run, seed, outcome ('finished' or 'diverged') and MEASURES
-    (NaN where not finite). `against`: variant → the variant that it is held against.
+    (NaN where not finite). `against`: variant → the variant, or `variant/run`, that it is held against.
     """
     of_run: dict[RunName, RunSpec] = {}
     for spec in specs:
@@ -226,7 +226,7 @@ def reference(name: RunName, names: Sequence[RunName], against: Mapping[str, str
     variants = [variant for variant, _ in names]
     default = BASELINE if BASELINE in variants else variants[0]
     held = default if name[0] == default else against.get(name[0], default)
-    candidates = [other for other in names if other[0] == held]
+    candidates = runs_named(held, names)
     same_name = [other for other in candidates if other[1] == name[1] and other != name]
     found = (same_name or candidates)[0]
     return None if found == name else found

@@ -10,21 +10,35 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from pawprint.contradictions import FALL_TO_A_FLOOR
 from pawprint.types import RUN_SETTINGS, RunSpec, short_number
 
 RunName = tuple[str, str]  # (variant, run)
 
 READ_ONLY_BY: dict[str, tuple[str, tuple[str, ...]]] = {  # setting → the setting that decides, its deciding values
     "mlp_widths": ("model", ("mlp",)),
-    "betas": ("optimizer", ("adam", "adamw")),
-    "eps": ("optimizer", ("adam", "adamw")),
-    "momentum": ("optimizer", ("sgd",)),
-    "nesterov": ("optimizer", ("sgd",)),
+    "mlp_activation": ("model", ("mlp",)),
+    "mlp_layer_norm": ("model", ("mlp",)),
+    "mlp_init": ("model", ("mlp",)),
+    "betas": ("optimizer", ("adam", "adamw", "radam", "lamb")),
+    "amsgrad": ("optimizer", ("adam", "adamw")),
+    "alpha": ("optimizer", ("rmsprop",)),
+    "eps": ("optimizer", ("adam", "adamw", "radam", "lamb", "adagrad", "rmsprop")),
+    "momentum": ("optimizer", ("sgd", "rmsprop", "lars")),
+    "nesterov": ("optimizer", ("sgd", "lars")),
+    "trust_coefficient": ("optimizer", ("lars",)),
     "onecycle_pct_start": ("scheduler", ("onecycle",)),
     "onecycle_final_div_factor": ("scheduler", ("onecycle",)),
+    "lr_decay": ("scheduler", ("exponential", "step", "piecewise", "plateau")),
+    "lr_floor": ("scheduler", FALL_TO_A_FLOOR),
+    "lr_milestone_epochs": ("scheduler", ("piecewise",)),
+    "lr_period_epochs": ("scheduler", ("step", "cyclic", "restarts", "plateau")),
+    "lr_power": ("scheduler", ("polynomial",)),
+    "warmup_epochs": ("scheduler", ("warmup", "warmup_cosine")),
 }
 SCALED = ("lr", "betas", "eps")  # what a batch-size rule changes
-POWERS = ("lr", "eps", "weight_decay")  # written as powers of ten, as in the variants' names
+MEASURES_ONLY = ("epoch_curves", "diagnostics", "diagnose_every_steps")  # they shape no training
+POWERS = ("lr", "lr_floor", "eps", "weight_decay")  # written as powers of ten, as in the variants' names
 RULE = ("lr_scaling", "lr_base_batch_size")  # told by what comes of it
 
 
@@ -36,7 +50,7 @@ def label(variant: str, run: str, pretrained_on: str | None = None) -> str:
 
 def effective(spec: RunSpec) -> dict[str, Any]:
     """The settings that shape the training; equal dictionaries mean the same trainings, seed by seed."""
-    read = [name for name in RUN_SETTINGS if name not in RULE and _is_read(name, spec)]
+    read = [name for name in RUN_SETTINGS if name not in (*RULE, *MEASURES_ONLY) and _is_read(name, spec)]
     values = {name: getattr(spec, f"scaled_{name}" if name in SCALED else name) for name in read}
     return values | {"pretrained_on": spec.pretrained_on}
 

@@ -4,9 +4,9 @@ One parser for everything that brings settings: the `resolve` stage, `pawprint t
 of a file are reported together, each with where it stands and, for a mistyped name, the nearest valid one.
 
 A variant is a mapping of settings that differ from the top level. Beside settings it may hold `seeds` (list),
-`against` (the variant it is compared with; `baseline` where it does not say) and `runs` (name → further delta; a
-variant without `runs` is one run of its own name). A setting that is null in a delta is inherited: it stands
-there so that `dvc exp run -S variants.x.lr=…` finds a key to set.
+`against` (the variant, or `variant/run`, it is compared with; `baseline` where it does not say) and `runs` (name →
+further delta; a variant without `runs` is one run of its own name). A setting that is null in a delta is inherited: it
+stands there so that `dvc exp run -S variants.x.lr=…` finds a key to set.
 """
 
 import difflib
@@ -186,22 +186,35 @@ def unusual(specs: list[RunSpec]) -> list[str]:
     return list(dict.fromkeys(warnings))
 
 
+def runs_named(name: str, runs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The (variant, run) of these that `variant` or `variant/run` names; none where it names nothing."""
+    return [(variant, run) for variant, run in runs if name in (variant, f"{variant}/{run}")]
+
+
 def _unknown_variants(study: StudySettings, where: str) -> list[str]:
-    """Faults for each place that names a variant which is not there."""
-    named = [("probed", name) for name in study.probed]
-    named += [(f"questions.{question}", name) for question, names in study.questions.items() for name in names]
+    """Faults for each place that names a variant, or a run, which is not there."""
     against = {variant: delta.get("against") for variant, delta in study.variants.items()}
+    named = [(f"questions.{question}", name) for question, names in study.questions.items() for name in names]
     named += [(f"variants.{variant}.against", name) for variant, name in against.items() if name is not None]
-    faults = [
-        f"{where}: {place}: there is no variant {shown(name)}; {nearest(str(name), list(study.variants))}"
+    variants, runs = list(study.variants), _run_names(study)
+    faults = [f"{where}: probed: there is no variant {shown(name)}; {nearest(name, variants)}"
+              for name in study.probed if name not in variants]  # fmt: skip
+    faults += [
+        f"{where}: {place}: there is no variant {shown(name)}; {nearest(str(name), [*variants, *runs])}"
         for place, name in named
-        if not isinstance(name, str) or name not in study.variants
+        if name not in (*variants, *runs)
     ]
     faults += [f"{where}: variants.{variant}.against: found itself" for variant in against
-               if against[variant] == variant]  # fmt: skip
+               if against[variant] in (variant, f"{variant}/{variant}")]  # fmt: skip
     if against.get(BASELINE):
         faults.append(f"{where}: variants.{BASELINE}.against: {BASELINE} is what others are held against; take it out")
     return faults
+
+
+def _run_names(study: StudySettings) -> list[str]:
+    """`variant/run` of each run that has a name of its own."""
+    runs = {variant: delta.get("runs") for variant, delta in study.variants.items()}
+    return [f"{variant}/{run}" for variant, of in runs.items() if isinstance(of, dict) for run in of]
 
 
 def _question_faults(study: StudySettings, where: str) -> list[str]:

@@ -103,10 +103,8 @@ class RunSpec:
         "none", "onecycle", "cosine", "exponential", "step", "piecewise", "polynomial", "linear", "warmup",
         "warmup_cosine", "cyclic", "restarts", "plateau",
     ] = "none"  # fmt: skip
-    lr_decay: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.9  # factor: exponential, step, piecewise, …
-    lr_floor: Rate = (
-        0.0  # the rate falls no further: exponential, cosine, polynomial, linear, cyclic, restarts, plateau
-    )
+    lr_decay: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.9  # exponential, step, piecewise, plateau
+    lr_floor: Rate = 0.0  # the rate falls no further; `contradictions.FALL_TO_A_FLOOR`
     lr_milestone_epochs: tuple[PositiveInt, ...] = (15, 30)  # after which the rate falls (piecewise)
     lr_period_epochs: PositiveInt = 3  # from fall to fall (step), of a cycle (cyclic, restarts), of patience (plateau)
     lr_power: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 2.0  # of the polynomial

@@ -23,7 +23,7 @@ from pawprint.figures.bars import Bar, Score, bars_figure
 from pawprint.figures.curves import Curve, Line, Panel
 from pawprint.figures.question import question_figure
 from pawprint.figures.style import save
-from pawprint.params import read_resolved, read_study
+from pawprint.params import read_resolved, read_study, runs_named
 from pawprint.records import read_record
 from pawprint.stages.entry import run_stage
 from pawprint.summary import print_summary
@@ -102,8 +102,10 @@ def main() -> None:
     _write_tables(table, steps, epochs, probed)
     _draw_overview(table, rows)
     for question, variants in (study.questions or {"all": list(study.variants)}).items():
-        chosen = [row for variant in variants for row in rows if row.variant == variant]
-        batch_sizes = {spec.batch_size for spec in specs if spec.variant in variants}
+        names = [(row.variant, row.run) for row in rows]
+        chosen = [rows[names.index(name)] for variant in variants for name in runs_named(variant, names)]
+        batch_sizes = {spec.batch_size for spec in specs for row in chosen
+                       if (spec.variant, spec.run) == (row.variant, row.run)}  # fmt: skip
         _draw_question(question, "examples_seen", chosen, table, steps, epochs)
         if len(batch_sizes) > 1:
             _draw_question(f"{question}_by_step", "step", chosen, table, steps, epochs)
