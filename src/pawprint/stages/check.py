@@ -82,10 +82,18 @@ def _kinds(specs: list[RunSpec]) -> dict[str, list[RunSpec]]:
     """The specs of each (model, head, optimizer), by a name that says which."""
     kinds: dict[str, list[RunSpec]] = {}
     for spec in specs:
-        widths = f"-{'-'.join(map(str, spec.mlp_widths))}" if spec.model == "mlp" else ""
         start = "-pretrained" if spec.pretrained else ""
-        kinds.setdefault(f"{spec.model}{widths}{start}, {spec.optimizer}", []).append(spec)
+        kinds.setdefault(f"{spec.model}{_layers(spec)}{start}, {spec.optimizer}", []).append(spec)
     return kinds
+
+
+def _layers(spec: RunSpec) -> str:
+    """What makes one multi-layer perceptron another: `-128-56-tanh-layer_norm_2`."""
+    if spec.model != "mlp":
+        return ""
+    activation = [spec.mlp_activation] if spec.mlp_activation != "relu" else []
+    normalized = [f"layer_norm_{number}" for number in spec.mlp_layer_norm]
+    return "".join(f"-{part}" for part in (*spec.mlp_widths, *activation, *normalized))
 
 
 def _subject(kind: str, specs: list[RunSpec], data: Data) -> CheckSubject:
