@@ -84,6 +84,7 @@ def test_noise_is_that_of_every_examples_gradient(
     assert measured["noise_trace"] == pytest.approx(trace, rel=1e-9)
     assert measured["gradient_norm"] == pytest.approx(rows.mean(dim=0).norm().item(), rel=1e-9)
     assert measured["gradient_square"] == pytest.approx(square, rel=1e-9)
+    assert measured["noise_norm"] == pytest.approx(noise**0.5, rel=1e-9)
     assert measured["noise_scale"] == pytest.approx(trace / square, rel=1e-9)
     assert measured["noise_share"] == pytest.approx(noise / (square + noise), rel=1e-9)
 

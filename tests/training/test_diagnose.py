@@ -64,7 +64,7 @@ def test_the_first_step_and_every_so_many_are_measured(data: Data, spec: RunSpec
     assert table["step"].is_monotonic_increasing
     n_quantities = table["quantity"].nunique()
     assert len(table) == 6 * n_quantities
-    assert n_quantities == 6 + 6 + 9
+    assert n_quantities == 6 + 7 + 9
     assert table["value"].notna().all()
     bound = table.loc[table["quantity"] == "stability_bound", "value"]
     assert set(bound) == {3.0}
@@ -163,6 +163,7 @@ def test_the_file_is_there_when_asked_for(data: Data, spec: RunSpec, tmp_path: P
     assert not (tmp_path / "without/baseline-s0-diagnostics.csv").exists()
     table = pd.read_csv(tmp_path / "with/baseline-s0-diagnostics.csv")
     assert table["quantity"].unique().tolist() == [
-        "probe_loss", "gradient_norm", "gradient_square", "noise_trace", "noise_scale", "noise_share",
+        "probe_loss", "gradient_norm", "gradient_square", "noise_trace", "noise_norm", "noise_scale",
+        "noise_share",
     ]  # fmt: skip
     assert table["step"].unique().tolist() == [1]  # 21 steps, and one in 50

@@ -30,6 +30,7 @@ def gradient_noise(probe: ProbeLoss, batch_size: int, n_train: int) -> dict[str,
     gradient_norm     |g|, noise of the probe included
     gradient_square   |G|², without bias
     noise_trace       S
+    noise_norm        root of the expected square of a batch's noise
     noise_scale       S / |G|², examples: the batch whose noise is as large as the gradient; NaN where |G|² <= 0
     noise_share       of the expected square of a batch's gradient, the part that is noise, 0 to 1
     """
@@ -43,6 +44,7 @@ def gradient_noise(probe: ProbeLoss, batch_size: int, n_train: int) -> dict[str,
         "gradient_norm": norm,
         "gradient_square": square,
         "noise_trace": trace,
+        "noise_norm": math.sqrt(noise),
         "noise_scale": trace / square if square > 0 else math.nan,
         "noise_share": noise / expected if expected else math.nan,
     }
