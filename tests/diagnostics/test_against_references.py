@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from pawprint.data.batches import Batch, standardize, unit_range
@@ -183,6 +184,16 @@ def test_eigenvalues_of_known_matrices(n_weights: int) -> None:
     assert eigenvalues(-one) == pytest.approx((-5, 0), abs=1e-4)
     assert eigenvalues(torch.full((n_weights,), 2.0)) == pytest.approx((2, 2), abs=1e-4)
     assert eigenvalues(torch.zeros(n_weights)) == (0, 0)
+
+
+def test_numpys_threads_change_no_digit() -> None:
+    """As many as the machine has would: of 100,000 weights the seventh digit, on two."""
+    scales = torch.from_numpy(np.random.default_rng(0).standard_normal(100_000)).float()
+    found = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads):
+            found.append(eigenvalues(scales))
+    assert found[0] == found[1]
 
 
 def test_weights_that_are_no_numbers_have_no_curvature(probe: ProbeLoss) -> None:
