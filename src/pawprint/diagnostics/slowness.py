@@ -24,8 +24,8 @@ The rule, in this order; the first that holds is the verdict:
     flat            none of these: the gradient is lost in noise or near nothing, and so is the bend; or (a ravine's
                     floor) what is left lies along what is flat beside the steepest wall, which limits the step
 
-SLOW is 1 % of the loss in a window: a whole training of six such windows would take 6 % off. NEGATIVE is 0.1: in MLPs on
-Fashion-MNIST the smallest eigenvalue was -0.5 to -8 % of the largest after the first epochs, whatever the loss did.
+SLOW is 1 % of the loss in a window: a whole training of six such windows would take 6 % off. NEGATIVE is 0.1: in MLPs
+on Fashion-MNIST the smallest eigenvalue was -0.5 to -8 % of the largest after the first epochs, whatever the loss did.
 
 Limits. A window tells one thing: more of them find what is short, and have fewer steps to tell a fall from noise by (of
 30 epochs of Fashion-MNIST in batches of 256 six could, and of ten the last three could not). `converged` is said of the
