@@ -203,6 +203,14 @@ def test_a_loss_that_is_no_number_is_bouncing() -> None:
     assert last["reading"] == "bouncing: in steps 151 to 200 the loss left the numbers"
 
 
+def test_a_loss_that_surely_rises_is_not_converged() -> None:
+    diagnostics, steps = train(CASES["bowl"])
+    place, chance = np.linspace(0, 1, 50), np.random.default_rng(0)
+    for rise, noise, verdict in ((0.05, 0.01, "bouncing"), (0.05, 0.2, "converged"), (0.005, 0.001, "converged")):
+        steps.loc[150:, "training_loss"] = 1 + rise * place + noise * chance.standard_normal(50)
+        assert verdicts(diagnostics, steps, n_windows=N_WINDOWS)["verdict"].iloc[-1] == verdict
+
+
 def test_windows_without_a_measurement_have_no_verdict() -> None:
     diagnostics, steps = train(CASES["bowl"])
     few = diagnostics[diagnostics["step"].isin([1, 120])]

@@ -16,7 +16,8 @@ The rule, in this order; the first that holds is the verdict:
 
     descending      fall >= SLOW, and beyond 2 standard errors
     bouncing        remaining and cost >= SLOW, and cost >= half the promise: the steps end past the lowest point of
-                    their line, and shorter ones would gain more. Also where the loss is no number any more
+                    their line, and shorter ones would gain more. Also where the loss rises as surely as it would have
+                    to fall, or is no number any more
     step too small  attainable >= SLOW, at a rate below 1/λ: longer steps are stable and would gain
     saddle          λ_min <= -NEGATIVE λ_max, and at this rate a deviation along it grows e-fold within the window
     converged       remaining < SLOW, and the ground bends up enough to be felt within the window, at the highest rate
@@ -95,12 +96,13 @@ class Window:
 
     @property
     def is_descending(self) -> bool:
-        return self.fall >= SLOW and self.fall >= SURE * self.fall_error
+        return self.fall >= max(SLOW, SURE * self.fall_error)
 
     @property
     def is_bouncing(self) -> bool:
-        overshoots = self.cost >= OVERSHOOT * self.promise
-        return not math.isfinite(self.loss) or (overshoots and self.cost >= SLOW and self.remaining >= SLOW)
+        if not math.isfinite(self.loss) or -self.fall >= max(SLOW, SURE * self.fall_error):
+            return True
+        return self.remaining >= SLOW and self.cost >= max(SLOW, OVERSHOOT * self.promise)
 
     @property
     def is_step_too_small(self) -> bool:
