@@ -227,6 +227,8 @@ def test_the_full_adam_rule_scales_rate_betas_and_eps() -> None:
     ("lr_scaling: adam_full\nbatch_size: 512", "become [-0.6, 0.984]; expected none below 0: lower batch_size"),
     ("pretrained: true", "pretrained: true needs pretrained_source: drawn_animals, folder or imagenet; found none"),
     ("pretrained: true\nmodel: mlp", "pretrained: true has weights for resnet18 only, found model: mlp"),
+    ("diagnostics: [curvature]", "diagnostics: curvature: resnet18's batch normalization"),
+    ("model: mlp\nclass_weights: balanced\ndiagnostics: [gradient_noise]", "divides by the weights of a batch"),
     ("pretrained_source: cifar", "pretrained_source: should be 'none', 'imagenet', 'drawn_animals' or 'folder'"),
     ("pretrained_source: folder", "pretrain: data: path: not set; pictures of a folder need one, or a .zip"),
     ("pretrain: {epoch: 3}", "pretrain: epoch: no such setting; did you mean 'epochs'?"),

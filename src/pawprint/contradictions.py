@@ -30,6 +30,23 @@ def of_run(spec: RunSpec) -> list[str]:
             f"lr_scaling: adam_full: a batch of {spec.batch_size} is {spec.batch_ratio:g} times lr_base_batch_size,"
             f" for which {betas}; expected none below 0: lower batch_size, or raise betas"
         )
+    return faults + _of_diagnostics(spec)
+
+
+def _of_diagnostics(spec: RunSpec) -> list[str]:
+    """Diagnostics of what the training has not: a loss of each example by itself."""
+    faults = []
+    by_itself = [name for name in spec.diagnostics if name in ("gradient_noise", "curvature")]
+    if by_itself and spec.model != "mlp":
+        faults.append(
+            f"diagnostics: {', '.join(by_itself)}: {spec.model}'s batch normalization makes an example's loss depend on"
+            " the others of its batch; expected model: mlp, or weight_gradients alone"
+        )
+    if "gradient_noise" in by_itself and spec.class_weights == "balanced":
+        faults.append(
+            "diagnostics: gradient_noise: class_weights: balanced divides by the weights of a batch, so that an example"
+            " has no gradient of its own; expected class_weights: none, or diagnostics without gradient_noise"
+        )
     return faults
 
 

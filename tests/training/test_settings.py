@@ -48,6 +48,8 @@ OTHER: dict[str, tuple[dict[str, Any], Any]] = {
     "class_weights": ({}, "balanced"),
     "random_flip": ({}, False),
     "random_crop_percent": ({}, 0.0),
+    "diagnostics": ({}, ("weight_gradients",)),
+    "diagnose_every_steps": ({"diagnostics": ("weight_gradients",)}, 3),
 }
 SAID_ELSEWHERE = {
     "pretrained": "models/test_starting_model.py",

@@ -1,4 +1,7 @@
-"""What a training logs: a row each optimizer step, a row each epoch. Kept in memory, saved with the state."""
+"""What a training logs: rows by step, by epoch and by diagnosed quantity.
+
+Kept in memory, saved with the state.
+"""
 
 import math
 from collections.abc import Sequence
@@ -20,11 +23,14 @@ STEP_COLUMNS = (
     "gradient_norm_total",
 )
 EPOCH_COLUMNS = ("epoch", "step", "examples_seen", "training_loss", *(f"val_{name}" for name in SCORES))
+DIAGNOSTIC_COLUMNS = ("step", "examples_seen", "quantity", "value")
 COUNTS = ("step", "epoch", "examples_seen")
 
 
 class History:
     """Rows of numbers in the order of STEP_COLUMNS and `epoch_columns`; NaN where there is none.
+
+    What the diagnostics measured is kept by quantity: step, examples seen, value.
 
     `epoch_curves` are splits whose accuracy an epoch's row has beside val's scores.
     """
@@ -33,6 +39,7 @@ class History:
         self.epoch_columns = (*EPOCH_COLUMNS, *(f"{split}_accuracy" for split in epoch_curves))
         self.steps: list[list[float]] = []
         self.epochs: list[list[float]] = []
+        self.diagnostics: dict[str, list[list[float]]] = {}
 
     def add_step(self, **values: float) -> dict[str, float]:
         """Add a row, and return it by name."""
@@ -54,11 +61,27 @@ class History:
         )
         return steps.astype(dict.fromkeys(COUNTS, int)), epochs.astype(dict.fromkeys(COUNTS, int))
 
+    def add_diagnostics(self, step: int, examples_seen: int, values: dict[str, float]) -> None:
+        """Add a row for each quantity."""
+        for quantity, value in values.items():
+            self.diagnostics.setdefault(quantity, []).append([step, examples_seen, value])
+
+    def diagnostics_table(self) -> pd.DataFrame:
+        """A row for each step and quantity, in the order in which they were measured."""
+        rows = [(step, seen, quantity, value) for quantity, measured in self.diagnostics.items()
+                for step, seen, value in measured]  # fmt: skip
+        table = pd.DataFrame(rows, columns=DIAGNOSTIC_COLUMNS).astype({"step": int, "examples_seen": int})
+        return table.sort_values("step", kind="stable", ignore_index=True)
+
     def state_dict(self) -> dict[str, Any]:
         return {
             "steps": torch.tensor(self.steps, dtype=torch.float64),
             "epochs": torch.tensor(self.epochs, dtype=torch.float64),
+            "diagnostics": {
+                quantity: torch.tensor(rows, dtype=torch.float64) for quantity, rows in self.diagnostics.items()
+            },
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         self.steps, self.epochs = saved["steps"].tolist(), saved["epochs"].tolist()
+        self.diagnostics = {quantity: rows.tolist() for quantity, rows in saved["diagnostics"].items()}

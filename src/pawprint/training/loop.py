@@ -14,6 +14,7 @@ from pawprint.diagnostics.gradient_norm import gradient_norm
 from pawprint.interruption import uninterrupted
 from pawprint.objectives import Objective, build_objective
 from pawprint.training import checkpoint
+from pawprint.training.diagnose import Diagnostics, diagnostics_of, is_due
 from pawprint.training.evaluate import evaluate
 from pawprint.training.history import History
 from pawprint.training.schedules import Schedule
@@ -78,6 +79,7 @@ def run(t: Training, log_step: Log, log_epoch: Log, save: Callable[[], None], sa
     """
     spec, state, per_epoch = t.spec, t.state, t.batches.steps_per_epoch
     objective = build_objective(spec, t.data)
+    diagnostics = diagnostics_of(spec, t.data, objective, t.fabric.device)
     saved_at = time.monotonic()
     while not t.diverged:
         epoch, start = divmod(state.step, per_epoch)
@@ -86,14 +88,25 @@ def run(t: Training, log_step: Log, log_epoch: Log, save: Callable[[], None], sa
         if epoch == spec.epochs:
             break
         for batch in t.batches.epoch(epoch + 1, start):
-            with uninterrupted():
-                train_step(t, objective, batch, log_step)
+            diagnosed_step(t, objective, batch, log_step, diagnostics)
             if t.diverged:
                 break
             if time.monotonic() - saved_at >= save_every_seconds:
                 save()
                 saved_at = time.monotonic()
     save()
+
+
+def diagnosed_step(
+    t: Training, objective: Objective, batch: Batch, log_step: Log, diagnostics: Diagnostics | None
+) -> None:
+    """A step, and the diagnosis that is due with it: what takes long comes first, and may be interrupted."""
+    step = t.state.step + 1
+    diagnosis = diagnostics.begin(t.state) if diagnostics and is_due(t.spec, step) else None
+    with uninterrupted():
+        train_step(t, objective, batch, log_step)
+        if diagnosis:
+            t.history.add_diagnostics(step, t.state.examples_seen, diagnosis.of(t.state.model))
 
 
 def train_step(t: Training, objective: Objective, batch: Batch, log_step: Log) -> None:

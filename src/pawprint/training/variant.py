@@ -163,7 +163,8 @@ def _record(training: loop.Training, identity: str) -> RunRecord:
 def write_training(training: loop.Training, record: RunRecord, folder: Path, curves: Path, prefix: str = "") -> None:
     """Weights and run.json into `folder`, the history as `prefix`steps.csv and `prefix`epochs.csv into `curves`.
 
-    The folder is all that `pawprint predict` needs.
+    Where the run has diagnostics, `prefix`diagnostics.csv comes beside them. The folder is all that `pawprint predict`
+    needs.
     """
     data = training.data
     checkpoint.save_weights(folder / "weights.safetensors", training.best.weights)
@@ -178,6 +179,9 @@ def write_training(training: loop.Training, record: RunRecord, folder: Path, cur
     for name, table in zip(("steps", "epochs"), training.history.tables(), strict=True):
         text = table.to_csv(index=False, lineterminator="\n")
         atomic.write_text(curves / f"{prefix}{name}.csv", text)
+    if record.spec.diagnostics:
+        text = training.history.diagnostics_table().to_csv(index=False, lineterminator="\n")
+        atomic.write_text(curves / f"{prefix}diagnostics.csv", text)
 
 
 def summary(record: RunRecord) -> dict[str, Any]:

@@ -1,0 +1,92 @@
+"""What a training is measured by on its way: at its first step, and at every so many.
+
+A measurement begins before the step, on a copy of the weights, and is finished by the step itself. So what takes long
+may be interrupted and is then done again, and a step and the rows that tell of it are done together or not at all.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from lightning.fabric import is_wrapped
+from torch import nn
+
+from pawprint.data.batches import Batch, standardize, unit_range
+from pawprint.diagnostics.curvature import curvature, curvature_along_step, stability_bound
+from pawprint.diagnostics.gradient_noise import gradient_noise
+from pawprint.diagnostics.probe_loss import Objective, ProbeLoss
+from pawprint.diagnostics.weight_gradients import Weight, choose, weight_gradients
+from pawprint.seeding import generator, preserve_rng
+from pawprint.types import Data, RunSpec, TrainState
+
+N_PROBE = 4096  # examples of the mean gradient; late in a training 256 have more noise in it than gradient
+N_COSTLY = 512  # of these, for what takes a hundred times as long
+
+Diagnostic = Literal["weight_gradients", "gradient_noise", "curvature"]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One measurement under way."""
+
+    probe: ProbeLoss  # with the weights before the step
+    values: dict[str, float]
+    of_step: bool  # whether the step is looked at, too
+
+    def of(self, after: nn.Module) -> dict[str, float]:
+        """All that was measured, by quantity; `after` is the model when the step is done."""
+        if not self.of_step:
+            return self.values
+        with preserve_rng():
+            return self.values | curvature_along_step(self.probe, _bare(after))
+
+
+class Diagnostics:
+    """The measurements of one training, always of the same examples and connections."""
+
+    def __init__(
+        self, names: tuple[Diagnostic, ...], objective: Objective, batch: Batch, batch_size: int, n_train: int,
+        seed: int,
+    ) -> None:  # fmt: skip
+        """`batch`: the probe, of which the first `N_COSTLY` are looked at one by one; `batch_size`: of a step."""
+        self.names, self.objective, self.batch = names, objective, batch
+        self.batch_size, self.n_train, self.seed = batch_size, n_train, seed
+        self.weights: list[Weight] = []
+
+    def begin(self, state: TrainState) -> Diagnosis:
+        """Measure the weights as they are; nothing of `state` changes, nor do the random generators."""
+        model = _bare(state.model)
+        with preserve_rng():
+            probe = ProbeLoss(model, self.objective, self.batch, N_COSTLY)
+            values: dict[str, float] = {}
+            if "weight_gradients" in self.names:
+                self.weights = self.weights or choose(model, self.batch.images, self.seed)
+                values |= weight_gradients(probe, self.weights)
+            if "gradient_noise" in self.names:
+                values |= gradient_noise(probe, self.batch_size, self.n_train)
+            if "curvature" in self.names:
+                lr = float(state.optimizer.param_groups[0]["lr"])
+                values |= curvature(probe, lr, self.seed)
+                values |= {"stability_bound": stability_bound(state.optimizer)}
+        return Diagnosis(probe, values, "curvature" in self.names)
+
+
+def diagnostics_of(spec: RunSpec, data: Data, objective: Objective, device: torch.device) -> Diagnostics | None:
+    """Those that the settings name, on examples of train drawn by the seed; None if there are none."""
+    if not spec.diagnostics:
+        return None
+    rows = generator("probe", spec.seed).permutation(len(data.train))[:N_PROBE]
+    images = standardize(unit_range(data.train.images[rows]), data)
+    batch = Batch(images.to(device), torch.from_numpy(data.train.labels[rows]).to(device))
+    return Diagnostics(spec.diagnostics, objective, batch, spec.batch_size, len(data.train), spec.seed)
+
+
+def is_due(spec: RunSpec, step: int) -> bool:
+    """Whether the step, counted from 1, is one that is measured."""
+    return step == 1 or step % spec.diagnose_every_steps == 0
+
+
+def _bare(model: nn.Module) -> nn.Module:
+    """Without Fabric's wrapper, which would be copied with all it knows."""
+    known: Any = model
+    return known.module if is_wrapped(known) else known
