@@ -51,7 +51,7 @@ PARTS = (
 
 
 def fetch(settings: DataSettings, folder: Path) -> None:
-    """Write images.npy (70000, 28, 28, 1) uint8 and index.csv. DataError for files missing, damaged or contradicting."""
+    """Write images.npy (70000, 28, 28, 1) uint8 and index.csv. DataError for missing, damaged, contradicting files."""
     if settings.path is not None:
         _fetch_folder(picture_place(settings), folder)
         return
