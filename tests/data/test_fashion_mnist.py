@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pawprint.contradictions import of_data, of_run_with_data
 from pawprint.data.index import read_table
 from pawprint.data.packed import pack
 from pawprint.data.prepared import load
 from pawprint.data.sources import SOURCES, fashion_mnist
 from pawprint.data.sources.fashion_mnist import CLASS_NAMES, fetch
 from pawprint.errors import DataError
-from pawprint.types import DataSettings
+from pawprint.types import DataSettings, RunSpec
 
 REAL = Path(__file__).parents[3] / "shared/data/fashion-mnist"
 N_TRAIN, N_TEST = 100, 20
@@ -124,6 +125,15 @@ def test_max_per_class_limits_train_and_test(files: Path, tmp_path: Path) -> Non
     pack(folder, tmp_path / "prepare", settings)
     data = load(tmp_path / "prepare")
     assert [len(data.train), len(data.val), len(data.test)] == [40, 10, 20]
+
+
+@pytest.mark.parametrize(("source", "n_faults"), [("fashion_mnist", 0), ("folder", 1)])
+def test_a_perceptron_is_reckoned_with_one_channel(source: str, n_faults: int) -> None:
+    """784 x 100,000 weights: too many only if there were three channels."""
+    spec = RunSpec(study="s", variant="v", run="v", seed=0, model="mlp", mlp_widths=(100_000,))
+    data = DataSettings(source=source, path="any", image_size=28, val_percent=60, test_percent=60)
+    assert len(of_run_with_data(spec, data)) == n_faults
+    assert not of_data(data)  # test_percent is for sources that give no test set
 
 
 def cut_header(content: bytes) -> bytes:
