@@ -62,7 +62,7 @@ lint: $(READY) ## ruff, mypy, import-linter, deptry
 	@said=$$(PYTHONPATH=src $(RUN) lint-imports --no-cache 2>&1) || { echo "$$said"; exit 1; }
 	@said=$$($(RUN) deptry src 2>&1) || { echo "$$said"; exit 1; }
 
-bench: $(READY) ## side-by-side ratios: step, epoch, start-up (BENCH="step epoch" for some)
+bench: $(READY) ## side-by-side ratios: step, epoch, small_model, startup (BENCH="step epoch" for some)
 	@$(RUN) PYTHONPATH=src python -m benchmarks $(BENCH)
 
 requirements: $(READY) ## resolve pyproject.toml into requirements*.txt anew

@@ -16,14 +16,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks import epoch, startup, step
+from benchmarks import epoch, small_model, startup, step
 from benchmarks.ratio import Comparison, Range
 from pawprint import atomic
 from pawprint.params import nearest
 from pawprint.summary import stdout_console
 from pawprint.training.identity import versions
 
-BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {"step": step.run, "epoch": epoch.run, "startup": startup.run}
+BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
+    "step": step.run,
+    "epoch": epoch.run,
+    "small_model": small_model.run,
+    "startup": startup.run,
+}
 BUSY_LOAD = 0.5  # processes that want a core, averaged over the last minute
 
 

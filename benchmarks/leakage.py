@@ -157,7 +157,7 @@ def copies_table(photographs: list[Image.Image], sizes: list[int]) -> Table:
 
 def accused_table(data: Data) -> Table:
     """Pairs, across parts and inside, by the limit of likeness; 0 is what the hash alone would accuse (screened)."""
-    found = find(data, replace(Settings(), likeness=min(LIMITS)))
+    found = find(data, replace(Settings(), likeness=min(LIMITS))).pairs
     n = sum(len(split) for split in (data.train, data.val, data.test))
     counts = [str(sum(pair.likeness >= limit for pair in found)) for limit in LIMITS]
     best = f"{max((pair.likeness for pair in found), default=0):.3f}"
@@ -181,7 +181,7 @@ def _pairs_across(originals: np.ndarray, copies: np.ndarray) -> set[tuple[int, i
     data = Data(
         split("train", originals), empty, split("test", copies), None, ["any"], (3, side, side), (0.0,), (1.0,), "", ""
     )
-    pairs = find(data, Settings())
+    pairs = find(data, Settings()).pairs
     return {(pair.first.row, pair.second.row) for pair in pairs if pair.crosses}
 
 

@@ -71,6 +71,8 @@ def our_epoch(spec: RunSpec, data: Data, batches: TimedBatches, log_step: loop.L
         training.spec = replace(spec, epochs=done)
         loop.run(training, log_step, lambda row, step: None, lambda: None, save_every_seconds=float("inf"))
         torch.use_deterministic_algorithms(False)
+        if training.diverged:
+            raise RuntimeError(f"expected a whole epoch to time: {training.diverged}")
         return batches.seconds
 
     return work

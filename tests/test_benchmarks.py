@@ -1,7 +1,14 @@
-"""The ratio behind every benchmark, on a clock of our own: no test reads the real one."""
+"""The ratio behind every benchmark, on a clock of our own: no test judges the real one. And what is compared."""
 
+import gzip
+from pathlib import Path
+
+import numpy as np
 import pytest
+import torch
+from torch.utils.data import DataLoader
 
+from benchmarks import small_model
 from benchmarks.ratio import Comparison, Range, Work, in_turn, timed
 
 
@@ -47,3 +54,52 @@ def test_an_even_number_of_rounds_has_its_median_in_the_middle() -> None:
 def test_rounds_that_do_not_pair_are_refused() -> None:
     with pytest.raises(ValueError, match="shorter"):
         _ = Comparison("step", "bare", ours_seconds=[1.0, 2.0], theirs_seconds=[1.0]).ratio
+
+
+@pytest.fixture
+def noise() -> tuple[np.ndarray, np.ndarray]:
+    draws = np.random.default_rng(0)
+    return draws.integers(0, 256, (50, 28, 28), dtype=np.uint8), np.arange(50, dtype=np.uint8) % 10
+
+
+def test_the_small_models_epochs_are_of_the_same_pictures(noise: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    data = small_model.as_data(*noise)
+    ((theirs, labels),) = DataLoader(small_model.as_theirs(*noise, tmp_path), batch_size=50)
+    ours = torch.from_numpy(data.train.images).permute(0, 3, 1, 2) / 255
+    assert torch.equal(theirs, ours)
+    assert labels.tolist() == data.train.labels.tolist() == noise[1].tolist()
+    assert data.mean[0] == pytest.approx(noise[0].mean() / 255)
+
+
+def test_the_small_model_is_compared_with_both_plain_loops(noise: tuple[np.ndarray, np.ndarray]) -> None:
+    rows = small_model.compare(*noise, batch_size=16, repeats=2)
+    assert [row.benchmark for row in rows] == ["small model, batch 16, 50 pictures"] * 2
+    assert [row.compared_with.split()[0] for row in rows] == ["FashionMNIST", "the"]
+    assert all(len(row.ours_seconds) == 2 and row.ratio.low > 0 for row in rows)
+    assert rows[0].theirs_seconds != rows[1].theirs_seconds
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_the_small_models_plain_loop_learns() -> None:
+    """Else its time would be of something else."""
+    labels = torch.arange(10).repeat(4)
+    images = torch.eye(784)[labels].reshape(40, 1, 28, 28)
+    model = small_model.plain_model()
+    epoch = small_model.plain_epoch(model, lambda: [(images, labels)])
+    for _ in range(500):
+        epoch()
+    assert (model(images).argmax(dim=1) == labels).all()
+
+
+def test_the_small_models_pictures_are_those_in_the_folder_or_noise_of_their_size(
+    noise: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    small_model.as_theirs(*noise, tmp_path)
+    for file in (tmp_path / "FashionMNIST/raw").iterdir():
+        (tmp_path / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+        file.unlink()
+    images, labels = small_model.train_set(str(tmp_path))
+    assert np.array_equal(images, noise[0])
+    assert np.array_equal(labels, noise[1])
+    images, labels = small_model.train_set(None)
+    assert (images.shape, labels.shape) == ((60_000, 28, 28), (60_000,))

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pawprint.types import DataSettings, RunSpec
 
 DRAWN_CLASSES = {"procedural": 37, "drawn_animals": 40}  # of the sources that draw as many pictures as one asks for
+GREY = ("digits", "fashion_mnist")  # sources of one channel
 MOST_DRAWN_BYTES = 100e9  # pictures as they are packed; drawing that many would take weeks
 FALL_TO_A_FLOOR = ("exponential", "cosine", "linear", "warmup_cosine", "cyclic", "restarts", "plateau")
 MOST_PARAMETERS = 10**8  # of an MLP: 1.6 GB with gradients and Adam's two averages; ResNet-18 has 11 million
@@ -65,7 +66,7 @@ def of_run_with_data(spec: RunSpec, data: DataSettings) -> list[str]:
     """Faults of one training of these pictures: a multi-layer perceptron that fits into no memory."""
     if spec.model != "mlp":
         return []
-    n_channels = 1 if data.source == "digits" else 3
+    n_channels = 1 if data.source in GREY else 3
     n_parameters = sum(math.prod(pair) for pair in pairwise([n_channels * data.image_size**2, *spec.mlp_widths]))
     if n_parameters <= MOST_PARAMETERS:
         return []

@@ -1,9 +1,16 @@
-"""Does a site answer at all? Asked before a download, so that a machine without a network says so in seconds."""
+"""Downloads that do not hang: whether a site answers at all, asked before, and an end to waiting for one that stalls.
 
+A machine without a network says so in seconds.
+"""
+
+import socket
 import threading
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 REACH_SECONDS = 6.0  # how long a site may take to answer
+STALL_SECONDS = 60.0  # how long a download may stand still
 
 
 def why_unreachable(url: str) -> str | None:
@@ -25,3 +32,14 @@ def why_unreachable(url: str) -> str | None:
     asking.start()
     asking.join(REACH_SECONDS)
     return failures[0] if failures else None
+
+
+@contextmanager
+def stall_limit() -> Iterator[None]:
+    """Inside, what stands still for STALL_SECONDS raises; torchvision would wait on a dead line for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(STALL_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image, ImageEnhance, ImageOps
 from pydantic import ValidationError
 
+from pawprint.checks import leakage
 from pawprint.checks.leakage import Settings, dropped_names, find, run
 from pawprint.data.decode import square
+from pawprint.data.likeness import likeness
 from pawprint.data.sources.procedural import BREEDS, draw_pet
 from pawprint.types import Data, Split
 
@@ -91,7 +94,7 @@ def test_a_copy_of_each_kind_is_found(originals: list[Image.Image], copy: str) -
     kept = list(range(10, 30))
     data = data_of(originals[:40], originals[40:50], [*originals[50:], *(change(originals[k]) for k in kept)])
     n_others = len(originals) - 50
-    pairs = find(data, Settings())
+    pairs = find(data, Settings()).pairs
     found = {(pair.first.row, pair.second.row - n_others) for pair in pairs if pair.crosses}
     assert found <= {(k, place) for place, k in enumerate(kept)}
     assert len(found) >= 18
@@ -131,7 +134,7 @@ def test_train_can_do_without_its_copies(originals: list[Image.Image]) -> None:
     finding = run(data, settings)
     assert finding.passed
     assert finding.numbers["n_dropped_from_train"] == 2
-    names = dropped_names(find(data, settings))
+    names = dropped_names(find(data, settings).pairs)
     assert names == ["train_5.jpg", "train_9.jpg"]
     kept = [row for row, name in enumerate(data.train.names) if name not in names]
     train = Split([data.train.names[row] for row in kept], data.train.images[kept], data.train.labels[kept])
@@ -154,7 +157,7 @@ def test_dropping_everything_is_no_way_out(originals: list[Image.Image]) -> None
 
 def test_hundreds_of_equal_placeholders_make_few_pairs(originals: list[Image.Image]) -> None:
     blank = Image.new("RGB", (PIXELS, PIXELS), "white")
-    pairs = find(data_of([*originals[:10], *[blank] * 300], originals[10:20], [blank] * 100), Settings())
+    pairs = find(data_of([*originals[:10], *[blank] * 300], originals[10:20], [blank] * 100), Settings()).pairs
     assert {pair.kind for pair in pairs} == {"identical"}
     assert len(dropped_names(pairs)) == 300
     assert len({pair.second.row for pair in pairs if pair.parts == ("train", "test")}) == 100
@@ -163,20 +166,75 @@ def test_hundreds_of_equal_placeholders_make_few_pairs(originals: list[Image.Ima
 
 def test_blank_pictures_of_other_shades_are_not_alike() -> None:
     shades = [Image.new("RGB", (PIXELS, PIXELS), (level,) * 3) for level in range(0, 250, 25)]
-    assert not find(data_of(shades[:5], [], shades[5:]), Settings())
+    assert not find(data_of(shades[:5], [], shades[5:]), Settings()).pairs
 
 
 def test_of_tiny_pictures_only_equal_ones_are_found(data: Data) -> None:
     assert run(data, Settings()).passed
     train = Split(["a", "b"], np.stack([data.test.images[4], data.test.images[5] ^ 1]), data.train.labels[:2])
-    assert [(p.first.name, p.second.name) for p in find(replace(data, train=train), Settings())] == [("a", "test_4")]
+    pairs = find(replace(data, train=train), Settings()).pairs
+    assert [(pair.first.name, pair.second.name) for pair in pairs] == [("a", "test_4")]
 
 
 def test_crops_are_looked_for_only_if_asked(originals: list[Image.Image]) -> None:
     corner = COPIES["red border"][1](originals[0])
     data = data_of(originals[:10], [], [corner])
-    assert find(data, Settings())
-    assert not find(data, Settings(cropped=False))
+    assert find(data, Settings()).pairs
+    assert not find(data, Settings(cropped=False)).pairs
+
+
+def garments(n: int, seed: int) -> np.ndarray:
+    """Grey trousers on black, (n, 28, 28, 1): no two are one, and a quarter of the pairs are within 14 bits."""
+    draws = np.random.default_rng(seed)
+    images = draws.integers(0, 25, (n, 28, 28, 1)).astype(np.uint8)
+    for image in images:
+        left, right = draws.integers(7, 10), draws.integers(18, 21)
+        for part in (np.s_[3:25, left:13], np.s_[3:25, 15:right], np.s_[3:8, 13:15]):
+            image[part] += draws.integers(130, 220, dtype=np.uint8)
+    return images
+
+
+@pytest.fixture
+def silhouettes() -> Data:
+    parts = [
+        Split([f"{part}_{row}" for row in range(n)], garments(n, seed), np.zeros(n, dtype=np.int64))
+        for seed, (part, n) in enumerate((("train", 80), ("val", 20), ("test", 20)))
+    ]
+    return Data(*parts, None, ["trousers"], (1, 28, 28), (0.3,), (0.3,), "0" * 64, "1" * 64)
+
+
+@pytest.mark.parametrize(("most", "said"), [
+    (1_000_000, None),
+    (500, "pairs within 5 bits: more than 500 pairs are within the 6 of checks.leakage.radius"),
+    (1, "equal pictures: more than 1 pairs are within"),
+])  # fmt: skip
+@pytest.mark.parametrize("sample", [60, 1000])
+def test_pictures_too_alike_for_their_hashes_are_searched_less_far(
+    silhouettes: Data, monkeypatch: pytest.MonkeyPatch, most: int, said: str | None, sample: int
+) -> None:
+    """The reading tells of it, no more is compared, and darker copies are found, unless none is looked for."""
+    images = silhouettes.test.images.copy()
+    images[7] = silhouettes.train.images[12] * 0.9
+    images[8] = silhouettes.train.images[20]
+    silhouettes = replace(silhouettes, test=replace(silhouettes.test, images=images))
+    n_compared = 0
+
+    def counted(*arguments: Any) -> tuple[np.ndarray, np.ndarray]:
+        nonlocal n_compared
+        n_compared += len(arguments[2])
+        return likeness(*arguments)
+
+    monkeypatch.setattr(leakage, "MOST_CANDIDATES", most)
+    monkeypatch.setattr(leakage, "SAMPLE", sample)
+    monkeypatch.setattr(leakage, "likeness", counted)
+    finding = run(silhouettes, Settings(radius=6, cropped=False, likeness=0.99))
+    assert n_compared <= most * 1.2
+    looked_for = finding.reading.partition("; looked for were only ")[2]
+    assert looked_for.startswith(said) if said else not looked_for
+    copies = {(row["first_name"], row["second_name"]): row["kind"] for row in finding.table}
+    assert copies[("train_20", "test_8")] == "identical"
+    assert copies.get(("train_12", "test_7")) == (None if most == 1 else "alike")
+    assert (n_compared == 0) == (most == 1)
 
 
 def test_two_runs_say_the_same(originals: list[Image.Image]) -> None:

@@ -1,11 +1,15 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from pawprint.data import batches as module
 from pawprint.data.batches import TrainBatches, in_order, standardize, unit_range
 from pawprint.types import Data, RunSpec
+
+PLAIN = {"random_flip": False, "random_crop_percent": 0.0}
 
 
 def test_an_epoch_shows_each_example_once(data: Data, spec: RunSpec) -> None:
@@ -77,9 +81,13 @@ def test_repeated_pictures_are_augmented_each_on_its_own(unbalanced: Data, spec:
     assert len(images[labels == 2].flatten(1).unique(dim=0)) > 5  # of one picture
 
 
+@pytest.mark.parametrize("settings", [{}, PLAIN])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_workers_make_the_same_batches_and_draw_nothing(data: Data, spec: RunSpec, workers: int) -> None:
+def test_workers_make_the_same_batches_and_draw_nothing(
+    data: Data, spec: RunSpec, workers: int, settings: dict[str, Any]
+) -> None:
     before = torch.get_rng_state()
+    spec = replace(spec, **settings)
     alone, helped = TrainBatches(data, spec), TrainBatches(data, spec, workers)
     for start in (0, 3):
         pairs = list(zip(alone.epoch(2, start), helped.epoch(2, start), strict=True))
@@ -89,3 +97,52 @@ def test_workers_make_the_same_batches_and_draw_nothing(data: Data, spec: RunSpe
             assert one.images.stride() == other.images.stride()
             assert torch.equal(one.labels, other.labels)
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("settings", [
+    {},
+    {"sampling": "balanced"},
+    {"batch_size": 1},
+    {"batch_size": 7},  # the last batch, of one, is left out
+    {"batch_size": 4096},
+])  # fmt: skip
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_a_set_kept_in_memory_gives_the_same_batches(
+    data: Data, spec: RunSpec, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], n_channels: int
+) -> None:
+    train = replace(data.train, images=data.train.images[..., :n_channels])
+    data = replace(data, train=train, mean=data.mean[:n_channels], std=data.std[:n_channels],
+                   image_shape=(n_channels, 12, 12))  # fmt: skip
+    spec = replace(spec, **PLAIN, **settings)
+    monkeypatch.setattr(module, "CHUNK", 16)  # several, of 50 pictures
+    kept = TrainBatches(data, spec)
+    monkeypatch.setattr(module, "MOST_BYTES_IN_MEMORY", 4 * 50 * n_channels * 12 * 12 - 1)
+    made = TrainBatches(data, spec)
+    assert kept.in_memory
+    assert not made.in_memory
+    for epoch, start in ((1, 0), (2, min(3, made.steps_per_epoch))):
+        pairs = list(zip(kept.epoch(epoch, start), made.epoch(epoch, start), strict=True))
+        assert len(pairs) == made.steps_per_epoch - start
+        for one, other in pairs:
+            assert torch.equal(one.images, other.images)
+            assert one.images.stride() == other.images.stride()
+            assert torch.equal(one.labels, other.labels)
+
+
+@pytest.mark.parametrize("settings", [{"random_flip": True}, {"random_crop_percent": 10.0}])
+def test_a_set_that_is_augmented_is_not_kept(data: Data, spec: RunSpec, settings: dict[str, Any]) -> None:
+    batches = TrainBatches(data, replace(spec, **PLAIN | settings))
+    assert not batches.in_memory
+    first, second = (torch.cat([batch.images for batch in batches.epoch(epoch)]) for epoch in (1, 2))
+    assert not torch.equal(first.flatten(1).sort(dim=0).values, second.flatten(1).sort(dim=0).values)
+
+
+def test_a_batch_from_memory_may_be_written_to(data: Data, spec: RunSpec) -> None:
+    """As a probe or a model that works in place would: the next epoch's pictures are untouched."""
+    batches = TrainBatches(data, replace(spec, **PLAIN))
+    before = [batch.images.clone() for batch in batches.epoch(1)]
+    for batch in batches.epoch(1):
+        batch.images.zero_()
+        batch.labels.zero_()
+    for images, batch in zip(before, batches.epoch(1), strict=True):
+        assert torch.equal(images, batch.images)

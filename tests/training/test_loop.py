@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from pawprint.data import batches
 from pawprint.errors import SettingsError
 from pawprint.models import build_model
 from pawprint.training import checkpoint, loop, variant
@@ -68,6 +69,20 @@ def test_two_runs_end_in_the_same_bytes_and_another_seed_in_others(data: Data, r
     assert not same_weights(one.state.model, run(replace(resnet_spec, seed=1), data).state.model)
 
 
+@pytest.mark.parametrize("model", ["mlp", "resnet18"])
+def test_a_set_kept_in_memory_changes_no_byte(
+    data: Data, spec: RunSpec, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    spec = replace(spec, model=model, batch_size=16, epochs=2, random_flip=False, random_crop_percent=0.0)
+    kept = run(spec, data)
+    monkeypatch.setattr(batches, "MOST_BYTES_IN_MEMORY", 0)
+    made = run(spec, data)
+    assert (kept.batches.in_memory, made.batches.in_memory) == (True, False)
+    assert same_weights(kept.state.model, made.state.model)
+    assert kept.history.steps == made.history.steps
+    assert kept.history.epochs == made.history.epochs
+
+
 @pytest.mark.parametrize("settings", [
     {"model": "resnet18", "epochs": 2},
     *({"optimizer": name, "momentum": 0.9} for name in OPTIMIZERS),
@@ -75,6 +90,7 @@ def test_two_runs_end_in_the_same_bytes_and_another_seed_in_others(data: Data, r
     *({"scheduler": name, "lr_period_epochs": 1, "warmup_epochs": 2, "lr_milestone_epochs": (1, 2)}
       for name in SCHEDULES),
     {"epoch_curves": ("train", "test")},
+    {"random_flip": False, "random_crop_percent": 0.0},
 ], ids=str)  # fmt: skip
 def test_stopped_and_resumed_is_the_same_as_never_stopped(
     data: Data, spec: RunSpec, tmp_path: Path, settings: dict[str, Any]

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -15,6 +16,9 @@ from pawprint.data.views import FlipAndCrop
 from pawprint.interruption import end_with
 from pawprint.seeding import generator
 from pawprint.types import Data, RunSpec, Split
+
+MOST_BYTES_IN_MEMORY = 10**9  # of a train set that is kept as a model sees it: 300,000 pictures of 28 x 28 grey pixels
+CHUNK = 1024  # pictures standardized together
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,9 @@ class TrainBatches:
 
     `workers` processes make batches ahead (0: made when asked for). A batch is a function of seed, epoch and number
     alone, so that their count changes no byte.
+
+    Where nothing is augmented, and the process makes its batches itself, the standardized set is kept in memory up to
+    MOST_BYTES_IN_MEMORY, and a batch is an index into it: the same bytes, and for a small model half the time.
     """
 
     def __init__(self, data: Data, spec: RunSpec, workers: int = 0) -> None:
@@ -57,10 +64,18 @@ class TrainBatches:
         left_over = n % spec.batch_size
         self.steps_per_epoch = math.ceil(n / spec.batch_size) - (left_over == 1 and n > 1)
         self.augment = FlipAndCrop(n, data.image_shape[1], spec.random_flip, spec.random_crop_percent, spec.seed)
+        n_bytes = 4 * n * math.prod(data.image_shape)
+        self.in_memory = not (self.augment.changes_pictures or workers) and n_bytes <= MOST_BYTES_IN_MEMORY
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, from batch `start` on (to resume in the middle)."""
         order = self._order(epoch)
+        batch = self._batch_in_memory(order) if self.in_memory else self._batch_made(order, epoch)
+        numbers = range(start, self.steps_per_epoch)
+        return made_ahead(batch, numbers, self.workers) if self.workers else map(batch, numbers)
+
+    def _batch_made(self, order: np.ndarray, epoch: int) -> Callable[[int], Batch]:
+        """How to make a batch of an epoch, by its number, from the packed pictures."""
         flips, shifts = self.augment.draw(epoch)
         # One augmentation a picture; where pictures are repeated, one a place in the epoch.
         drawn = order if self.spec.sampling == "natural" else np.arange(len(order))
@@ -71,8 +86,24 @@ class TrainBatches:
             images = self.augment(self.split.images[rows], flips[own], shifts[own])
             return Batch(standardize(unit_range(images), self.data), torch.from_numpy(self.split.labels[rows]))
 
-        numbers = range(start, self.steps_per_epoch)
-        return made_ahead(batch, numbers, self.workers) if self.workers else map(batch, numbers)
+        return batch
+
+    def _batch_in_memory(self, order: np.ndarray) -> Callable[[int], Batch]:
+        """The same, from the pictures as a model sees them."""
+        images, labels = self._standardized
+        order_of_epoch = torch.from_numpy(order)
+
+        def batch(number: int) -> Batch:
+            rows = order_of_epoch[number * self.spec.batch_size : (number + 1) * self.spec.batch_size]
+            return Batch(images.index_select(0, rows).permute(0, 3, 1, 2), labels.index_select(0, rows))
+
+        return batch
+
+    @cached_property
+    def _standardized(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """All pictures (N, H, W, C) float32, and their labels (N,) int64."""
+        images = [standardize(part, self.data).permute(0, 2, 3, 1) for part, _ in in_order(self.split, CHUNK)]
+        return torch.cat(images), torch.from_numpy(np.array(self.split.labels))
 
     def without_end(self) -> Iterator[Batch]:
         """The batches of the first epoch, of the second, and so on."""

@@ -16,6 +16,10 @@ class FlipAndCrop:
         self.n_examples, self.flip, self.seed = n_examples, flip, seed
         self.largest_shift = min(round(image_size * crop_percent / 100), image_size - 1)  # pixels
 
+    @property
+    def changes_pictures(self) -> bool:
+        return self.flip or self.largest_shift > 0
+
     def draw(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """For each example of the set: mirrored or not (N,), and its shift (N, 2) in pixels, from 0."""
         draws = generator("augment", self.seed, epoch)
@@ -25,6 +29,8 @@ class FlipAndCrop:
 
     def __call__(self, images: np.ndarray, flips: np.ndarray, shifts: np.ndarray) -> np.ndarray:
         """Apply the drawn parameters: (B, H, W, C) uint8 → the same shape."""
+        if not self.changes_pictures:
+            return images
         size_y, size_x, pad = images.shape[1], images.shape[2], self.largest_shift
         columns = np.where(flips[:, None], np.arange(size_x)[::-1], np.arange(size_x))  # (B, W)
         padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect") if pad else images

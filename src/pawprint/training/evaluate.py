@@ -45,18 +45,20 @@ def evaluate(
 
     `alter` changes the pictures (B, C, H, W), in [0, 1], before they are standardized: what a probe does.
     """
-    from sklearn.metrics import f1_score, recall_score  # seconds, which predicting does without
+    from sklearn.metrics import precision_recall_fscore_support  # seconds, which predicting does without
 
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     batches = (images.to(device) for images, _ in in_order(split, BATCH_SIZE))
     answers = log_probabilities(model, map(alter, batches) if alter else batches, data)
     labels = torch.from_numpy(np.array(split.labels))
     predictions = answers.argmax(dim=1)
-    per_class = {"labels": np.unique(split.labels), "average": "macro", "zero_division": 0}
+    _, recall, f1, _ = precision_recall_fscore_support(
+        labels, predictions, labels=np.unique(split.labels), average="macro", zero_division=0
+    )
     return Evaluation(
         loss=-answers[torch.arange(len(labels)), labels].mean().item(),
         accuracy=(predictions == labels).double().mean().item(),
-        balanced_accuracy=float(recall_score(labels, predictions, **per_class)),
-        macro_f1=float(f1_score(labels, predictions, **per_class)),
+        balanced_accuracy=float(recall),
+        macro_f1=float(f1),
         probabilities=answers.exp().float().numpy(),
     )

@@ -5,6 +5,7 @@ Kept in memory, saved with the state.
 
 import math
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,8 @@ class History:
 
     def add_epoch(self, **values: float) -> dict[str, float]:
         """Add a row, its training loss the mean over the epoch's steps, and return it by name."""
-        losses = [row[3] for row in self.steps if row[1] == values["epoch"]]
+        of_epoch = takewhile(lambda row: row[1] == values["epoch"], reversed(self.steps))
+        losses = [row[3] for row in of_epoch]
         values["training_loss"] = math.fsum(losses) / len(losses) if losses else math.nan
         self.epochs.append([values[column] for column in self.epoch_columns])
         return {column: values[column] for column in self.epoch_columns}

@@ -9,7 +9,7 @@ raises DataError for what a person can mend. Files are copied, never linked: DVC
 from collections.abc import Callable
 from pathlib import Path
 
-from pawprint.data.sources import digits, drawn_animals, folder, oxford_pet, procedural
+from pawprint.data.sources import digits, drawn_animals, fashion_mnist, folder, oxford_pet, procedural
 from pawprint.types import DataSettings
 
 SOURCES: dict[str, Callable[[DataSettings, Path], None]] = {
@@ -18,4 +18,5 @@ SOURCES: dict[str, Callable[[DataSettings, Path], None]] = {
     "oxford_pet": oxford_pet.fetch,
     "folder": folder.fetch,
     "digits": digits.fetch,
+    "fashion_mnist": fashion_mnist.fetch,
 }

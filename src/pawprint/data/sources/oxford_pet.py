@@ -10,7 +10,6 @@
 Without `data.path` torchvision downloads the set (800 MB).
 """
 
-import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -23,11 +22,10 @@ from pawprint.data.listing import Listing, match, read_listing, split_file_path
 from pawprint.data.sources.folder import picture_place, store
 from pawprint.data.sources.tree import SUFFIXES, is_picture, open_tree
 from pawprint.errors import DataError
-from pawprint.network import why_unreachable
+from pawprint.network import stall_limit, why_unreachable
 from pawprint.types import DataSettings
 
 ARCHIVE = "https://www.robots.ox.ac.uk/~vgg/data/pets/data/annotations.tar.gz"  # the smaller of the two
-STALL_SECONDS = 60.0  # how long a download may stand still
 LISTS = {"trainval.txt": "trainval", "test.txt": "test"}  # file → split
 
 
@@ -109,14 +107,11 @@ def _download(folder: Path) -> Path:
     """torchvision's download into `folder`, checksums and all; the folder with images/ and annotations/."""
     from torchvision.datasets import OxfordIIITPet  # takes seconds to import
 
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(STALL_SECONDS)  # torchvision sets none, and a dead line would be waited on for ever
     try:
-        OxfordIIITPet(folder, download=True)
+        with stall_limit():
+            OxfordIIITPet(folder, download=True)
     except (OSError, RuntimeError) as error:
         raise _no_pictures(str(error)) from error
-    finally:
-        socket.setdefaulttimeout(before)
     return folder / "oxford-iiit-pet"
 
 
