@@ -2,8 +2,7 @@
 
     python -m tests.guarantees [NAME …]
 
-Each is tried as often as the document says. Without names the table is written anew; with names, those are tried and
-told.
+Each is tried as often as the document says. Without names the table is written anew; with names, their rows are.
 """
 
 import os
@@ -13,18 +12,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.guarantees.remotes import remotes
-
 from tests.guarantees.checkpoints import bad_checkpoints
 from tests.guarantees.inputs import bad_settings
 from tests.guarantees.kills import killed_trainings
 from tests.guarantees.kills_of_dvc import killed_repros
+from tests.guarantees.remotes import remotes
 from tests.guarantees.row import Row
 from tests.guarantees.saves import damaged_states, killed_saves
 from tests.guarantees.store import store_guarantees
 from tests.guarantees.trackers import trackers
 
 DOCUMENT = Path(__file__).parents[2] / "docs/guarantees.md"
+HEAD = ("| guarantee | tried | held | how |\n", "| --- | ---: | ---: | --- |\n")
 BEGIN, END = "<!-- guarantees: written by `make guarantees` -->", "<!-- end of guarantees -->"
 
 GUARANTEES: dict[str, Callable[[Path], list[Row]]] = {
@@ -40,7 +39,7 @@ GUARANTEES: dict[str, Callable[[Path], list[Row]]] = {
 
 
 def main(names: list[str]) -> None:
-    """Try each, tell its rows on stderr, and write the table."""
+    """Try each, tell its rows on stderr, and write them into the table."""
     rows = []
     for name in names or GUARANTEES:
         began = time.monotonic()
@@ -48,20 +47,19 @@ def main(names: list[str]) -> None:
             os.environ["PAWPRINT_RUNS"] = folder
             rows += GUARANTEES[name](Path(folder))
         print(f"{name}: {time.monotonic() - began:.0f} s", *rows, sep="\n  ", file=sys.stderr)
-    if not names:
-        _write(table(rows))
+    _write({row.guarantee: _line(row) for row in rows}, keep_others=bool(names))
 
 
-def table(rows: list[Row]) -> str:
-    """A line each."""
-    lines = ["guarantee | tried | held | how", "--- | ---: | ---: | ---"]
-    lines += [f"{row.guarantee} | {row.tried:,} | {row.held:,} | {row.how}" for row in rows]
-    return "".join(f"| {line} |\n" for line in lines)
+def _line(row: Row) -> str:
+    return f"| {row.guarantee} | {row.tried:,} | {row.held:,} | {row.how} |\n"
 
 
-def _write(table: str) -> None:
+def _write(lines: dict[str, str], keep_others: bool) -> None:
     before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
+    known, _, after = rest.partition(END)
+    rows = [line for line in known.splitlines(keepends=True) if line.startswith("|")][2:] if keep_others else []
+    kept = {line.split(" | ")[0].removeprefix("| "): line for line in rows}
+    table = "".join([*HEAD, *(kept | lines).values()])
     DOCUMENT.write_text(f"{before}{BEGIN}\n\n{table}\n{END}{after}", encoding="utf-8")
 
 

@@ -5,6 +5,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -41,6 +42,8 @@ def killed_repros(folder: Path, n: int, seed: int) -> list[Row]:
         series = list(_killed(killed, draws, min(n, 6)))
         killed.run("dvc", "repro", STAGE)
         same = _results(killed) == expected and not list((killed.folder / "runs/state").iterdir())
+        if not same or not all(gone for _, gone in series):
+            print(f"not held: {series}; the same bytes: {same}", file=sys.stderr)
         for whom, gone in series:
             rows[whom][0] += 1
             rows[whom][1] += gone and same
