@@ -40,18 +40,23 @@ GUARANTEES: dict[str, Callable[[Path], list[Row]]] = {
 
 def main(names: list[str]) -> None:
     """Try each, tell its rows on stderr, and write them into the table."""
-    rows = []
+    rows: list[Row] = []
     for name in names or GUARANTEES:
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             os.environ["PAWPRINT_RUNS"] = folder
-            rows += GUARANTEES[name](Path(folder))
-        print(f"{name}: {time.monotonic() - began:.0f} s", *rows, sep="\n  ", file=sys.stderr)
-    _write({row.guarantee: _line(row) for row in rows}, keep_others=bool(names))
+            found = GUARANTEES[name](Path(folder))
+        print(f"{name}: {time.monotonic() - began:.0f} s", *found, sep="\n  ", file=sys.stderr)
+        rows += found
+    _write({_promise(row): _line(row) for row in rows}, keep_others=bool(names))
+
+
+def _promise(row: Row) -> str:
+    return row.guarantee[0].upper() + row.guarantee[1:]
 
 
 def _line(row: Row) -> str:
-    return f"| {row.guarantee} | {row.tried:,} | {row.held:,} | {row.how} |\n"
+    return f"| {_promise(row)} | {row.tried:,} | {row.held:,} | {row.how} |\n"
 
 
 def _write(lines: dict[str, str], keep_others: bool) -> None:
