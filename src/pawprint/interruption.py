@@ -81,7 +81,7 @@ def stop_when_dvc_is_gone() -> None:
 def end_with(parent: int) -> None:
     """For a process that works for another: deaf to Ctrl-C, which is the parent's to answer, and gone when that is."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # done with; killed by it, a DataLoader's would be a failure
 
     def watch() -> None:
         while os.getppid() == parent:

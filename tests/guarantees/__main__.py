@@ -2,8 +2,7 @@
 
     python -m tests.guarantees [NAME …]
 
-Each is tried as often as the document says. Without names the table is written anew; with names, those are tried and
-told.
+Each is tried as often as the document says. Without names the table is written anew; with names, their rows are.
 """
 
 import os
@@ -24,6 +23,7 @@ from tests.guarantees.store import store_guarantees
 from tests.guarantees.trackers import trackers
 
 DOCUMENT = Path(__file__).parents[2] / "docs/guarantees.md"
+HEAD = ("| guarantee | tried | held | how |\n", "| --- | ---: | ---: | --- |\n")
 BEGIN, END = "<!-- guarantees: written by `make guarantees` -->", "<!-- end of guarantees -->"
 
 GUARANTEES: dict[str, Callable[[Path], list[Row]]] = {
@@ -39,28 +39,32 @@ GUARANTEES: dict[str, Callable[[Path], list[Row]]] = {
 
 
 def main(names: list[str]) -> None:
-    """Try each, tell its rows on stderr, and write the table."""
-    rows = []
+    """Try each, tell its rows on stderr, and write them into the table."""
+    rows: list[Row] = []
     for name in names or GUARANTEES:
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             os.environ["PAWPRINT_RUNS"] = folder
-            rows += GUARANTEES[name](Path(folder))
-        print(f"{name}: {time.monotonic() - began:.0f} s", *rows, sep="\n  ", file=sys.stderr)
-    if not names:
-        _write(table(rows))
+            found = GUARANTEES[name](Path(folder))
+        print(f"{name}: {time.monotonic() - began:.0f} s", *found, sep="\n  ", file=sys.stderr)
+        rows += found
+    _write({_promise(row): _line(row) for row in rows}, keep_others=bool(names))
 
 
-def table(rows: list[Row]) -> str:
-    """A line each."""
-    lines = ["guarantee | tried | held | how", "--- | ---: | ---: | ---"]
-    lines += [f"{row.guarantee} | {row.tried:,} | {row.held:,} | {row.how}" for row in rows]
-    return "".join(f"| {line} |\n" for line in lines)
+def _promise(row: Row) -> str:
+    return row.guarantee[0].upper() + row.guarantee[1:]
 
 
-def _write(table: str) -> None:
+def _line(row: Row) -> str:
+    return f"| {_promise(row)} | {row.tried:,} | {row.held:,} | {row.how} |\n"
+
+
+def _write(lines: dict[str, str], keep_others: bool) -> None:
     before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
+    known, _, after = rest.partition(END)
+    rows = [line for line in known.splitlines(keepends=True) if line.startswith("|")][2:] if keep_others else []
+    kept = {line.split(" | ")[0].removeprefix("| "): line for line in rows}
+    table = "".join([*HEAD, *(kept | lines).values()])
     DOCUMENT.write_text(f"{before}{BEGIN}\n\n{table}\n{END}{after}", encoding="utf-8")
 
 
