@@ -117,4 +117,9 @@ def _training(dvc: subprocess.Popen[bytes]) -> psutil.Process | None:
 
 
 def _newest(folder: Path) -> float:
-    return max((file.stat().st_mtime for file in folder.glob("*.safetensors")), default=0.0) if folder.is_dir() else 0.0
+    """When the newest state was written; 0 where there is none, or the one seen was just taken away."""
+    newest = 0.0
+    for file in folder.glob("*.safetensors"):
+        with suppress(FileNotFoundError):
+            newest = max(newest, file.stat().st_mtime)
+    return newest
