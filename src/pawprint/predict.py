@@ -7,7 +7,6 @@ company a picture's numbers may differ in the seventh digit: a batch of another 
 """
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,8 +159,8 @@ def _first_run(folder: Path) -> Path | None:
     """The folder itself if it holds weights, else the first of its `<run>-s<seed>` that does."""
 
     def order(run: Path) -> tuple[str, int]:
-        name, seed = re.fullmatch(r"(.*?)(?:-s(\d+))?", run.name, re.DOTALL).groups()  # type: ignore[union-attr]
-        return name, int(seed or 0)
+        name, _, seed = run.name.rpartition("-s")
+        return (name, int(seed)) if seed.isdecimal() else (run.name, 0)
 
     inside = sorted(folder.iterdir(), key=order) if folder.is_dir() else []
     return next((run for run in (folder, *inside) if (run / "weights.safetensors").is_file()), None)

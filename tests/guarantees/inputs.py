@@ -168,14 +168,14 @@ def _trials(whole: Folder, part: Folder) -> list[Trial]:
     resolved = {"baseline": (part.path / "params/baseline.yaml").read_text(encoding="utf-8")}
     return [
         Trial(
-            "params.yaml is refused in one message, or it works",
+            "`params.yaml` is refused in one message, or it works",
             "drawn by hypothesis; exit 2, the file, the setting or the line in the message, and nothing written, by "
             "`resolve` and one other stage; or exit 0, and what is resolved is what was read",
             st.tuples(damaged(STUDIES), st.sampled_from(READERS)),
             lambda drawn: judged_settings(whole, *drawn),
         ),
         Trial(
-            "params/<variant>.yaml is refused in one message, or it is read",
+            "`params/<variant>.yaml` is refused in one message, or it is read",
             "as above, by every stage that reads it",
             st.tuples(damaged(resolved), st.sampled_from([*OF_A_VARIANT, "check", "start"])),
             lambda drawn: judged_resolved(part, *drawn),

@@ -23,6 +23,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 KILLS = [(whom, by) for whom in ("dvc", "its group", "the training") for by in SIGNALS]
 KILLS.remove(("dvc", signal.SIGINT))
 OUTPUTS = ("models/train", "plots/train", "metrics/train")
+METRICS = "metrics/train/baseline.json"  # what a training writes last
 GONE_WITHIN_SECONDS = 5
 LONGEST_SECONDS = 180
 
@@ -76,7 +77,8 @@ def _killed(repository: Repository, draws: random.Random, n: int) -> Iterator[tu
 def _kill(repository: Repository, whom: str, by: signal.Signals, draws: random.Random) -> bool | None:
     """Start `dvc repro`, send the signal, and say whether all that it had started was gone in time.
 
-    None: the signal came too late, all was done and dvc ended well.
+    None: the signal came too late, when the training had written its results, and dvc ended well. One that ends well
+    although it was to stop before has not heard the signal, and is not held.
     """
     log = (repository.folder.parent / "log").open("ab")
     dvc = subprocess.Popen(["dvc", "repro", STAGE], cwd=repository.folder, env=repository.environment,
@@ -91,15 +93,16 @@ def _kill(repository: Repository, whom: str, by: signal.Signals, draws: random.R
     if training is None or not training.is_running() or dvc.poll() is not None:
         dvc.wait(timeout=LONGEST_SECONDS)
         return None
-    started = psutil.Process(dvc.pid).children(recursive=True)
+    started, sent = psutil.Process(dvc.pid).children(recursive=True), time.time()
     if whom == "its group":
         os.killpg(dvc.pid, by)
     else:
         os.kill(dvc.pid if whom == "dvc" else training.pid, by)
     _, alive = psutil.wait_procs(started, timeout=GONE_WITHIN_SECONDS)
-    if dvc.wait(timeout=LONGEST_SECONDS) == 0 and not psutil.wait_procs(alive, timeout=0)[1]:
+    ended_well = dvc.wait(timeout=LONGEST_SECONDS) == 0
+    if ended_well and (repository.folder / METRICS).stat().st_mtime <= sent:
         return None
-    return not alive
+    return not alive and not ended_well
 
 
 def _training(dvc: subprocess.Popen[bytes]) -> psutil.Process | None:
@@ -117,4 +120,9 @@ def _training(dvc: subprocess.Popen[bytes]) -> psutil.Process | None:
 
 
 def _newest(folder: Path) -> float:
-    return max((file.stat().st_mtime for file in folder.glob("*.safetensors")), default=0.0) if folder.is_dir() else 0.0
+    """When the newest state was written; 0 where there is none, or the one seen was just taken away."""
+    newest = 0.0
+    for file in folder.glob("*.safetensors"):
+        with suppress(FileNotFoundError):
+            newest = max(newest, file.stat().st_mtime)
+    return newest

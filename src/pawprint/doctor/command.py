@@ -56,13 +56,14 @@ def examine(repo: Repo, name: str | None, with_remote: bool, mending: bool, all_
 
 
 def _mend(repo: Repo, locks: checkout.Locks, cache: store.Cache, workspace: store.Workspace) -> list[Told]:
+    busy = PawprintError("DVC is at work here (`pawprint doctor` says which process); mend when it has ended")
+    if locks.at_work:
+        raise busy
     try:
-        if not locks.at_work:
-            with lock_repo(repo):
-                return mend(repo, cache, workspace)
-    except LockError:
-        pass  # taken in between
-    raise PawprintError("DVC is at work here (`pawprint doctor` says which process); mend when it has ended")
+        with lock_repo(repo):
+            return mend(repo, cache, workspace)
+    except LockError:  # taken in between
+        raise busy from None
 
 
 def _look(repo: Repo, known: list[store.Known], all_objects: bool) -> tuple[store.Workspace, store.Cache]:
