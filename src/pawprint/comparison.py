@@ -327,6 +327,17 @@ def judged(
     return {name: _outcome(name, references[name], found, held_to, same[name], diverged) for name in references}
 
 
+def accuracy_difference(
+    name: RunName, other: RunName, table: pd.DataFrame, answers: Answers, same: dict[RunName, list[str]]
+) -> Difference:
+    """Mean test accuracy of any run less that of any other, by the scatter of runs like the better one."""
+    table = table.assign(**answers.learned().reset_index(drop=True))
+    by_run = answers.correct.groupby(level=TRAINING[:2], sort=False)
+    correct = {run: by_run.get_group(run).droplevel(TRAINING[:2]) for run in (name, other)}
+    better = max((name, other), key=lambda run: float(correct[run].to_numpy().mean()))
+    return _difference(correct[name], correct[other], _pools(table, answers, better, same))
+
+
 def _outcome(
     name: RunName,
     other: RunName | None,

@@ -196,6 +196,12 @@ def _unknown_variants(study: StudySettings, where: str) -> list[str]:
     against = {variant: delta.get("against") for variant, delta in study.variants.items()}
     named = [(f"questions.{question}", name) for question, names in study.questions.items() for name in names]
     named += [(f"variants.{variant}.against", name) for variant, name in against.items() if name is not None]
+    named += [
+        (f"claims.{claim}", name)
+        for claim, content in study.claims.items()
+        for expected in (*content.confirmed_by, *content.refuted_by)
+        for name in (expected.of, expected.above or expected.same_as or "")
+    ]
     variants, runs = list(study.variants), _run_names(study)
     faults = [f"{where}: probed: there is no variant {shown(name)}; {nearest(name, variants)}"
               for name in study.probed if name not in variants]  # fmt: skip
@@ -229,6 +235,8 @@ def _question_faults(study: StudySettings, where: str) -> list[str]:
         if not variants:
             faults.append(f"{place}: expected a list of variants, found none")
         faults += _repeated(variants, place)
+    faults += [f"{where}: asks: there is no question {shown(name)}; {nearest(name, list(study.questions))}"
+               for name in study.asks if name not in study.questions]  # fmt: skip
     return faults
 
 

@@ -25,7 +25,11 @@ CHECK_REPORT = Path("metrics/check/report.json")
 CHECK_FIGURES = Path("plots/check")  # the report as a page, each check's figure and table
 GATE = Path("metrics/check/gate.json")
 COMPARISON = Path("metrics/compare/table.json")
+CLAIMS = Path("metrics/compare/claims.json")
+SLOWNESS = Path("metrics/compare/slowness.json")
 COMPARISON_CHARTS = Path("plots/compare")
+EPOCH_TIME = Path("epoch_time.json")  # how long an epoch took on one machine; no output of the graph
+STUDY_REPORT = Path("report.html")
 
 DVC_LOCK = Path(".dvc/tmp/lock")  # in the repository's root: whoever holds it (flock) works on dvc.lock and the cache
 DVC_RWLOCKS = (Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/exps/rwlock"))  # JSON: path → who reads or writes it
@@ -48,6 +52,7 @@ TRAINING_CODE = (
     "diagnostics/gradient_norm.py",
     "diagnostics/probe_loss.py",
     "diagnostics/weight_gradients.py",
+    "diagnostics/weight_norm.py",
     "errors.py",
     "graph.py",
     "integrity.py",

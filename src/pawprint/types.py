@@ -124,7 +124,7 @@ class RunSpec:
 
     # Splits that are measured at each epoch's end beside val, for their curves alone: they choose nothing.
     epoch_curves: Annotated[tuple[Literal["train", "test"], ...], Field(max_length=2)] = ()
-    diagnostics: tuple[Literal["weight_gradients", "gradient_noise", "curvature"], ...] = ()
+    diagnostics: tuple[Literal["weight_gradients", "gradient_noise", "curvature", "weight_norm"], ...] = ()
     diagnose_every_steps: PositiveInt = 50
     select_on: Literal["val_loss", "val_accuracy", "val_balanced_accuracy"] = "val_loss"  # which epoch's weights stay
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
@@ -180,6 +180,32 @@ class Conduct:
     workers: int = 0
 
 
+Measure = Literal["test_accuracy", "overfitting", "swing", "weight_norm"]  # of a training (`pawprint.claims`)
+
+
+@validated(frozen=True, config=STRICT)
+class Expectation:
+    """What a claim expects of two runs, each `variant` or `variant/run`: one measure above the other, or sameness."""
+
+    of: str
+    measure: Measure | None = None  # with `above`
+    above: str | None = None  # the run whose measure is lower
+    same_as: str | None = None  # the run that is the same training, step by step
+
+    def __post_init__(self) -> None:
+        if (self.measure is None) == (self.same_as is None) or (self.measure is None) != (self.above is None):
+            raise ValueError("expected either `measure` and `above`, or `same_as`")
+
+
+@validated(frozen=True, config=STRICT)
+class Claim:
+    """What somebody said, and what would bear it out or speak against it (`pawprint.claims`)."""
+
+    says: Annotated[str, Field(min_length=1)]
+    confirmed_by: tuple[Expectation, ...] = ()
+    refuted_by: tuple[Expectation, ...] = ()
+
+
 @validated(frozen=True, config=STRICT)
 class StudySettings:
     """What params.yaml holds besides the settings of a training."""
@@ -191,6 +217,8 @@ class StudySettings:
     pretrained_source: Literal["none", "imagenet", "drawn_animals", "folder"] = "none"  # of `pretrained: true`
     pretrain: dict[str, Any] = dataclasses.field(default_factory=dict)  # the source task: `data`, `seed` and settings
     questions: dict[str, list[str]] = dataclasses.field(default_factory=dict)  # name → the variants that answer
+    asks: dict[str, str] = dataclasses.field(default_factory=dict)  # a question's name → the question in words
+    claims: dict[str, Claim] = dataclasses.field(default_factory=dict)  # name → what somebody said, and its test
     checks: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)  # name → level and settings
     probes: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)  # name → settings
     probed: tuple[str, ...] = ()  # the variants that `probe` looks into

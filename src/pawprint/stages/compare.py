@@ -3,8 +3,9 @@
 Reads what `resolve`, `train`, `test` and `probe` left for each variant; writes the table, a long CSV for each chart
 (columns variant, run, seed, pretrained_on, then values) that `dvc plots` draws, and for each of `questions:` in
 params.yaml a PNG over examples seen; a second one over optimizer steps where the runs' batch sizes differ, as only
-then it looks another way. Without questions all variants together are one, `all`. Everything is small and tracked
-by git, so that the charts are there on a fresh clone without a pull.
+then it looks another way. Without questions all variants together are one, `all`. Then what becomes of `claims:`, and
+of runs whose curvature was measured why they are slow where they are slow. Everything is small and tracked by git, so
+that the charts are there on a fresh clone without a pull.
 """
 
 import re
@@ -16,33 +17,32 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import pandas as pd
 
-from pawprint import atomic, paths
+from pawprint import atomic, charts, claims, paths
 from pawprint.comparison import TRAINING, Answers, RunComparison, as_json, compare, guess
+from pawprint.diagnostics.slowness import verdicts
 from pawprint.errors import DataError
-from pawprint.figures.bars import Bar, Score, bars_figure
-from pawprint.figures.curves import Curve, Line, Panel
-from pawprint.figures.question import question_figure
+from pawprint.figures.slowness import slowness_figure
 from pawprint.figures.style import save
+from pawprint.labels import label
 from pawprint.params import read_resolved, read_study, runs_named
 from pawprint.records import read_record
 from pawprint.stages.entry import run_stage
 from pawprint.summary import print_summary
 from pawprint.types import SCORES, RunSpec, StudySettings
 
-SMOOTHING_STEPS = 20  # span of the exponential moving average
-MAX_POINTS = 100  # a run has in a per-step chart: more are not seen, and the files stay small
 SIGNIFICANT_DIGITS = "%.6g"
 IDENTITY = [*TRAINING, "pretrained_on"]
-X_LABELS = {"step": "optimizer steps", "examples_seen": "examples seen"}
 LOSSES = ["training_loss", "training_loss_smoothed"]
-GRADIENT_NORMS = ["gradient_norm_mean", "gradient_norm_total"]
 VALIDATION = [f"val_{score}" for score in SCORES]
-INTERVAL = ["test_accuracy", "test_accuracy_low", "test_accuracy_high"]
+EPOCH_CURVES = ["train_accuracy", "test_accuracy"]  # where `epoch_curves` asks for them
 PROBED_CURVES = {"brightness": "factor", "rotation": "degrees"}  # probe → what the pictures are changed by
 CURVES: dict[str, dict[str, type]] = {  # what is drawn of them
-    "steps": dict.fromkeys(X_LABELS, int) | dict.fromkeys(["training_loss", "learning_rate", *GRADIENT_NORMS], float),
-    "epochs": dict.fromkeys([*X_LABELS, "epoch"], int) | dict.fromkeys(VALIDATION, float),
+    "steps": dict.fromkeys([*charts.X_LABELS, "epoch"], int)
+    | dict.fromkeys(["training_loss", "learning_rate", *charts.GRADIENT_NORMS], float),
+    "epochs": dict.fromkeys([*charts.X_LABELS, "epoch"], int) | dict.fromkeys(["training_loss", *VALIDATION], float),
 }
+DIAGNOSTICS: dict[str, type] = {"step": int, "examples_seen": int, "quantity": str, "value": float}
+LOSS_LABELS = {"cross_entropy": "cross-entropy (nats)", "squared_error": "squared error", "hinge": "hinge loss"}
 PREDICTIONS: dict[str, type] = dict.fromkeys(("variant", "run", "image_name", "actual", "predicted"), str) | {
     "seed": int
 }
@@ -93,28 +93,50 @@ def main() -> None:
     study, _ = read_study(paths.PARAMS)
     specs = _specs(study)
     table = _scores(specs)
+    answers = _answers(specs, table)
     against = {variant: delta["against"] for variant, delta in study.variants.items() if delta.get("against")}
-    rows = compare(specs, table, _answers(specs, table), against)
+    rows = compare(specs, table, answers, against)
     atomic.write_json(paths.COMPARISON, as_json(rows))
-    steps, epochs = _curves(specs, "steps"), _curves(specs, "epochs")
-    steps["training_loss_smoothed"] = _smoothed(steps, "training_loss")
+    steps, epochs, diagnostics = _curves(specs, "steps"), _curves(specs, "epochs"), _diagnostics(specs)
+    steps["training_loss_smoothed"] = charts.smoothed(steps, "training_loss")
+    claimed = claims.judge(study.claims, specs, claims.Numbers(table, answers, steps, epochs, diagnostics))
+    atomic.write_json(paths.CLAIMS, claims.as_json(claimed))
     probed = {probe: _probed_curve(specs, study.probed, probe, strength) for probe, strength in PROBED_CURVES.items()}
-    _write_tables(table, steps, epochs, probed)
-    _draw_overview(table, rows)
-    for question, variants in (study.questions or {"all": list(study.variants)}).items():
-        names = [(row.variant, row.run) for row in rows]
-        chosen = [rows[names.index(name)] for variant in variants for name in runs_named(variant, names)]
-        batch_sizes = {spec.batch_size for spec in specs for row in chosen
-                       if (spec.variant, spec.run) == (row.variant, row.run)}  # fmt: skip
-        _draw_question(question, "examples_seen", chosen, table, steps, epochs)
-        if len(batch_sizes) > 1:
-            _draw_question(f"{question}_by_step", "step", chosen, table, steps, epochs)
+    _write_tables(table, steps, epochs, diagnostics, probed)
+    save(charts.overview(table, rows), paths.COMPARISON_CHARTS / "test_accuracy.png")
+    _draw_questions(study, specs, rows, charts.Curves(table, steps, epochs, diagnostics))
+    atomic.write_json(paths.SLOWNESS, _draw_slowness(diagnostics, steps))
     print_summary(rows)
 
 
-def thinned(frame: pd.DataFrame) -> pd.DataFrame:
-    """Of each training at most MAX_POINTS rows at even distances, the first and the last among them."""
-    return pd.concat([part.iloc[_evenly(len(part))] for _, part in frame.groupby(TRAINING, sort=False)])
+def _draw_questions(
+    study: StudySettings, specs: Sequence[RunSpec], rows: Sequence[RunComparison], curves: charts.Curves
+) -> None:
+    names = [(row.variant, row.run) for row in rows]
+    for question, variants in (study.questions or {"all": list(study.variants)}).items():
+        chosen = [rows[names.index(name)] for variant in variants for name in runs_named(variant, names)]
+        own = [spec for spec in specs if any((spec.variant, spec.run) == (row.variant, row.run) for row in chosen)]
+        loss = LOSS_LABELS.get("/".join({spec.loss for spec in own}), "loss, of each run its own")
+        figure = charts.question(question, "examples_seen", chosen, curves, loss)
+        save(figure, paths.COMPARISON_CHARTS / f"{question}.png")
+        if len({spec.batch_size for spec in own}) > 1:
+            figure = charts.question(f"{question}_by_step", "step", chosen, curves, loss)
+            save(figure, paths.COMPARISON_CHARTS / f"{question}_by_step.png")
+
+
+def _draw_slowness(diagnostics: pd.DataFrame, steps: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """A figure of each training whose curvature was measured; its key → its windows with their verdicts."""
+    found = {}
+    for (variant, run, seed), measured in diagnostics.groupby(TRAINING, sort=False):
+        if "eigenvalue_max" not in set(measured["quantity"]):
+            continue
+        logged = steps[(steps["variant"] == variant) & (steps["run"] == run) & (steps["seed"] == seed)]
+        windows = verdicts(measured, logged)
+        name = f"{label(variant, run)}, seed {seed}"
+        figure = slowness_figure(measured, logged, windows, f"Why training is slow where it is slow: {name}")
+        save(figure, paths.COMPARISON_CHARTS / f"slowness_{variant}_{run}_s{seed}.png")
+        found[name] = windows.to_dict("records")
+    return found
 
 
 def _specs(study: StudySettings) -> list[RunSpec]:
@@ -188,17 +210,21 @@ def _curves(specs: list[RunSpec], kind: str) -> pd.DataFrame:
     parts = []
     for spec in specs:
         path = paths.train_outputs(spec.variant).curves / f"{spec.key}-{kind}.csv"
-        part = _table(path, f"dvc repro train@{spec.variant}", CURVES[kind])
+        own = dict.fromkeys([f"{split}_accuracy" for split in spec.epoch_curves] if kind == "epochs" else [], float)
+        part = _table(path, f"dvc repro train@{spec.variant}", CURVES[kind] | own)
         for position, (name, value) in enumerate(_identity(spec).items()):
             part.insert(position, name, value)
         parts.append(part)
     return pd.concat(parts, ignore_index=True).replace([np.inf, -np.inf], np.nan)
 
 
-def _smoothed(steps: pd.DataFrame, column: str) -> pd.Series:
-    """Each training's values, averaged over its past with exponentially fading weights; NaN stays NaN."""
-    values = steps.groupby(TRAINING, sort=False)[column]
-    return values.transform(lambda training: training.ewm(span=SMOOTHING_STEPS).mean()).where(steps[column].notna())
+def _diagnostics(specs: list[RunSpec]) -> pd.DataFrame:
+    """What the runs that have diagnostics measured, a row for each step and quantity."""
+    parts = [pd.DataFrame(columns=[*IDENTITY, *DIAGNOSTICS])]
+    for spec in (spec for spec in specs if spec.diagnostics):
+        path = paths.train_outputs(spec.variant).curves / f"{spec.key}-diagnostics.csv"
+        parts.append(_table(path, f"dvc repro train@{spec.variant}", DIAGNOSTICS).assign(**_identity(spec)))
+    return pd.concat(parts[1:] or parts, ignore_index=True)
 
 
 def _probed_curve(specs: list[RunSpec], probed: tuple[str, ...], probe: str, strength: str) -> pd.DataFrame:
@@ -215,97 +241,32 @@ def _probed_curve(specs: list[RunSpec], probed: tuple[str, ...], probe: str, str
             for name, accuracy in numbers.items()
             if (at := ACCURACY_AT.fullmatch(name))
         ]
-    return pd.DataFrame(rows, columns=[*IDENTITY, strength, *INTERVAL])
+    return pd.DataFrame(rows, columns=[*IDENTITY, strength, *charts.INTERVAL])
 
 
 def _write_tables(
-    table: pd.DataFrame, steps: pd.DataFrame, epochs: pd.DataFrame, probed: dict[str, pd.DataFrame]
+    table: pd.DataFrame,
+    steps: pd.DataFrame,
+    epochs: pd.DataFrame,
+    diagnostics: pd.DataFrame,
+    probed: dict[str, pd.DataFrame],
 ) -> None:
-    few = thinned(steps)
-    x_steps = [*IDENTITY, *X_LABELS]
-    charts = {
+    few = charts.thinned(steps)
+    x_steps = [*IDENTITY, *charts.X_LABELS]
+    errors = epochs.reindex(columns=[*x_steps, "epoch", "training_loss", *EPOCH_CURVES]).dropna(subset=EPOCH_CURVES)
+    frames = {
         "learning_rate": few[[*x_steps, "learning_rate"]],
         "training_loss": few[[*x_steps, *LOSSES]],
-        "gradient_norm": few[[*x_steps, *GRADIENT_NORMS]],
+        "gradient_norm": few[[*x_steps, *charts.GRADIENT_NORMS]],
         "validation": epochs[[*x_steps, "epoch", *VALIDATION]],
-        "test_accuracy": table[[*IDENTITY, *INTERVAL, "n_test"]],
+        "train_and_test": errors,
+        "diagnostics": diagnostics[[*IDENTITY, *DIAGNOSTICS]],
+        "test_accuracy": table[[*IDENTITY, *charts.INTERVAL, "n_test"]],
         **probed,
     }
-    for name, chart in charts.items():
-        text = chart.to_csv(index=False, float_format=SIGNIFICANT_DIGITS, lineterminator="\n")
+    for name, frame in frames.items():
+        text = frame.to_csv(index=False, float_format=SIGNIFICANT_DIGITS, lineterminator="\n")
         atomic.write_text(paths.COMPARISON_CHARTS / f"{name}.csv", text)
-
-
-def _draw_overview(table: pd.DataFrame, rows: Sequence[RunComparison]) -> None:
-    title = "Test accuracy: mean, and each seed with its 95 % interval"
-    figure = bars_figure(_bars(table, rows), title, "accuracy (%)")
-    save(figure, paths.COMPARISON_CHARTS / "test_accuracy.png")
-
-
-def _draw_question(
-    name: str, x: str, rows: Sequence[RunComparison], table: pd.DataFrame, steps: pd.DataFrame, epochs: pd.DataFrame
-) -> None:
-    chosen = [(row.variant, row.run) for row in rows]
-    steps, epochs = (
-        frame[[pair in chosen for pair in zip(frame["variant"], frame["run"], strict=True)]]
-        for frame in (steps, epochs)
-    )
-    loss = _lines(steps, rows, x, "training_loss", "training_loss_smoothed")
-    accuracy = _lines(epochs, rows, x, "val_accuracy", "val_accuracy")
-    panels = [
-        Panel("Learning rate", "learning rate", _lines(steps, rows, x, *["learning_rate"] * 2), log_y=True),
-        Panel("Training loss", "cross-entropy (nats)", loss, top=_ceiling(steps, "training_loss_smoothed")),
-        Panel("Validation accuracy", "accuracy (%)", accuracy, as_percent=True),
-    ]
-    for title, column in zip(["Mean gradient norm", "Total gradient norm"], GRADIENT_NORMS, strict=True):
-        # Of logarithms, as the axis is: one large norm would pull an arithmetic average up for many steps.
-        logarithms = steps.assign(smoothed=np.log(steps[column].where(steps[column] > 0)))
-        curves = _lines(steps.assign(smoothed=np.exp(_smoothed(logarithms, "smoothed"))), rows, x, column, "smoothed")
-        panels.append(Panel(title, "L2 norm", curves, log_y=True))
-    title = name.replace("_", " ").capitalize()
-    key = f"faint: each seed; bold: mean over seeds, losses and norms averaged over about {SMOOTHING_STEPS} steps"
-    figure = question_figure(title, key, panels, X_LABELS[x], _bars(table, rows))
-    save(figure, paths.COMPARISON_CHARTS / f"{name}.png")
-
-
-def _lines(frame: pd.DataFrame, rows: Sequence[RunComparison], x: str, raw: str, bold: str) -> list[Curve]:
-    """A curve for each run: its seeds' `raw` values, and the mean of `bold` as far as all seeds have one."""
-    curves = []
-    for row in rows:
-        trainings = frame[(frame["variant"] == row.variant) & (frame["run"] == row.run)]
-        mean = trainings.pivot(index=x, columns="seed", values=bold).mean(axis=1, skipna=False)
-        seeds = [part for _, part in trainings.groupby("seed", sort=False)]
-        lines = [_line(part[x].to_numpy(), part[raw].to_numpy(dtype=float)) for part in seeds]
-        diverged = f" (diverged with {row.n_diverged} of {row.n_seeds} seeds)" if row.n_diverged else ""
-        entry = f"{row.label}: {row.description}{diverged}"
-        curves.append(Curve(entry, _line(mean.index.to_numpy(), mean.to_numpy()), lines))
-    return curves
-
-
-def _evenly(n: int) -> np.ndarray:
-    """At most MAX_POINTS row numbers of `n`, the first and the last among them."""
-    return np.linspace(0, n - 1, min(n, MAX_POINTS)).round().astype(int)
-
-
-def _line(x: np.ndarray, y: np.ndarray) -> Line:
-    rows = _evenly(len(x))
-    return Line(x[rows], y[rows])
-
-
-def _ceiling(frame: pd.DataFrame, loss: str) -> float | None:
-    """Where to cut a chart of losses: half above the largest initial one, if any run goes beyond that."""
-    ceiling = 1.5 * frame.groupby(TRAINING)[loss].nth(0).to_numpy(dtype=float).max()
-    return ceiling if frame[loss].max() > ceiling else None
-
-
-def _bars(table: pd.DataFrame, rows: Sequence[RunComparison]) -> list[Bar]:
-    bars = []
-    for row in rows:
-        trainings = table[(table["variant"] == row.variant) & (table["run"] == row.run)]
-        scores = [Score(*map(float, values)) for values in trainings[INTERVAL].itertuples(index=False)]
-        mean = trainings["test_accuracy"].to_numpy(dtype=float).mean()
-        bars.append(Bar(row.label, mean, scores))
-    return bars
 
 
 def _table(path: Path, command: str, columns: dict[str, type], **options: Any) -> pd.DataFrame:

@@ -16,13 +16,14 @@ from pawprint.diagnostics.curvature import curvature, curvature_along_step, stab
 from pawprint.diagnostics.gradient_noise import gradient_noise
 from pawprint.diagnostics.probe_loss import Objective, ProbeLoss
 from pawprint.diagnostics.weight_gradients import Weight, choose, weight_gradients
+from pawprint.diagnostics.weight_norm import weight_norm
 from pawprint.seeding import generator, preserve_rng
 from pawprint.types import Data, RunSpec, TrainState
 
 N_PROBE = 4096  # examples of the mean gradient; late in a training 256 have more noise in it than gradient
 N_COSTLY = 512  # of these, for what takes a hundred times as long
 
-Diagnostic = Literal["weight_gradients", "gradient_noise", "curvature"]
+Diagnostic = Literal["weight_gradients", "gradient_noise", "curvature", "weight_norm"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Diagnostics:
             if "weight_gradients" in self.names:
                 self.weights = self.weights or choose(model, self.batch.images, self.seed)
                 values |= weight_gradients(probe, self.weights)
+            if "weight_norm" in self.names:
+                values |= weight_norm(model)
             if "gradient_noise" in self.names:
                 values |= gradient_noise(probe, self.batch_size, self.n_train)
             if "curvature" in self.names:

@@ -1,0 +1,161 @@
+"""The figures of `compare`: from all runs' numbers to one figure a question, the bars of all, and why training is slow.
+
+A question's figure has the panels for which its runs have numbers: over steps or examples the learning rate, the
+training loss and the gradient's norms; after each epoch the validation accuracy and, where asked for (`epoch_curves`),
+the errors on train and test; the weights' norm where it was measured; and the final scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from pawprint.comparison import TRAINING, RunComparison
+from pawprint.figures.bars import Bar, Score, bars_figure
+from pawprint.figures.curves import Curve, Line, Panel
+from pawprint.figures.question import question_figure
+
+SMOOTHING_STEPS = 20  # span of the exponential moving average
+MAX_POINTS = 100  # of a training in a chart: more are not seen, and the files stay small
+MAX_ROWS = 10_000  # of all trainings in a chart
+X_LABELS = {"step": "optimizer steps", "examples_seen": "examples seen"}
+GRADIENT_NORMS = ["gradient_norm_mean", "gradient_norm_total"]
+MAX_RUNS_WITH_SEEDS = 8  # in a figure; of more, lines of single seeds hide the means
+KEYS = {
+    True: f"faint: each seed; bold: mean over seeds, losses and norms averaged over about {SMOOTHING_STEPS} steps",
+    False: f"mean over seeds, losses and norms averaged over about {SMOOTHING_STEPS} steps",
+}
+INTERVAL = ["test_accuracy", "test_accuracy_low", "test_accuracy_high"]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What is drawn of all trainings, a row or more for each (variant, run, seed)."""
+
+    scores: pd.DataFrame  # test_accuracy with its interval
+    steps: pd.DataFrame  # training_loss_smoothed beside what was logged
+    epochs: pd.DataFrame  # val's scores; train_accuracy and test_accuracy, NaN where they were not measured
+    diagnostics: pd.DataFrame  # quantity, value
+
+    def of(self, rows: Sequence[RunComparison]) -> Curves:
+        """Those of some runs."""
+        chosen = {(row.variant, row.run) for row in rows}
+        frames = (self.scores, self.steps, self.epochs, self.diagnostics)
+        own = [[pair in chosen for pair in zip(frame["variant"], frame["run"], strict=True)] for frame in frames]
+        return Curves(*(frame[which] for frame, which in zip(frames, own, strict=True)))
+
+
+def thinned(frame: pd.DataFrame) -> pd.DataFrame:
+    """Of each training MAX_POINTS rows at even distances, the first and the last among them; fewer of very many."""
+    trainings = frame.groupby(TRAINING, sort=False)
+    n_points = max(2, min(MAX_POINTS, MAX_ROWS // trainings.ngroups))
+    return pd.concat([part.iloc[_evenly(len(part), n_points)] for _, part in trainings])
+
+
+def smoothed(steps: pd.DataFrame, column: str) -> pd.Series:
+    """Each training's values, averaged over its past with exponentially fading weights; NaN stays NaN."""
+    values = steps.groupby(TRAINING, sort=False)[column]
+    return values.transform(lambda training: training.ewm(span=SMOOTHING_STEPS).mean()).where(steps[column].notna())
+
+
+def overview(table: pd.DataFrame, rows: Sequence[RunComparison]) -> Figure:
+    """The final scores of all runs."""
+    title = "Test accuracy: mean, and each seed with its 95 % interval"
+    return bars_figure(_bars(table, rows), title, "accuracy (%)")
+
+
+def question(name: str, x: str, rows: Sequence[RunComparison], curves: Curves, loss_label: str) -> Figure:
+    """One question's runs over `x`, a key of X_LABELS; `loss_label` names the training loss and its unit."""
+    own = curves.of(rows)
+    with_seeds = len(rows) <= MAX_RUNS_WITH_SEEDS
+    loss = _lines(own.steps, rows, x, "training_loss", "training_loss_smoothed", with_seeds)
+    accuracy = _lines(own.epochs, rows, x, "val_accuracy", with_seeds=with_seeds)
+    panels = [
+        Panel("Learning rate", "learning rate", _lines(own.steps, rows, x, "learning_rate"), log_y=True),
+        Panel("Training loss", loss_label, loss, top=_ceiling(own.steps, "training_loss_smoothed")),
+        Panel("Validation accuracy", "accuracy (%)", accuracy, as_percent=True),
+        *_error_panels(own.epochs, rows, x, with_seeds),
+        *_gradient_panels(own.steps, rows, x, with_seeds),
+    ]
+    norms = own.diagnostics[own.diagnostics["quantity"] == "weight_norm"]
+    if len(_runs(norms)) == len(rows):
+        curves_ = _lines(norms, rows, x, "value", with_seeds=with_seeds)
+        panels.append(Panel("Norm of the weight matrices", "L2 norm", curves_))
+    title = name.replace("_", " ").capitalize()
+    return question_figure(title, KEYS[with_seeds], panels, X_LABELS[x], _bars(own.scores, rows))
+
+
+def _error_panels(epochs: pd.DataFrame, rows: Sequence[RunComparison], x: str, with_seeds: bool) -> list[Panel]:
+    """Of the errors that all runs have; on a logarithmic axis, as the last tenths are what is asked about."""
+    panels = []
+    for title, column in {"Training error": "train_accuracy", "Test error": "test_accuracy"}.items():
+        if column in epochs and len(_runs(epochs[epochs[column].notna()])) == len(rows):
+            curves = _lines(epochs.assign(error=1 - epochs[column]), rows, x, "error", with_seeds=with_seeds)
+            panels.append(Panel(title, "error (%)", curves, as_percent=True, log_y=True))
+    return panels
+
+
+def _gradient_panels(steps: pd.DataFrame, rows: Sequence[RunComparison], x: str, with_seeds: bool) -> list[Panel]:
+    panels = []
+    for title, column in zip(["Mean gradient norm", "Total gradient norm"], GRADIENT_NORMS, strict=True):
+        # Of logarithms, as the axis is: one large norm would pull an arithmetic average up for many steps.
+        logarithms = steps.assign(smoothed=np.log(steps[column].where(steps[column] > 0)))
+        averaged = steps.assign(smoothed=np.exp(smoothed(logarithms, "smoothed")))
+        panels.append(Panel(title, "L2 norm", _lines(averaged, rows, x, column, "smoothed", with_seeds), log_y=True))
+    return panels
+
+
+def _runs(frame: pd.DataFrame) -> set[Any]:
+    return set(zip(frame["variant"], frame["run"], strict=True))
+
+
+def _lines(
+    frame: pd.DataFrame,
+    rows: Sequence[RunComparison],
+    x: str,
+    raw: str,
+    bold: str | None = None,
+    with_seeds: bool = True,
+) -> list[Curve]:
+    """A curve for each run: its seeds' `raw` values, and the mean of `bold` (or `raw`) as far as all seeds have one."""
+    curves = []
+    for row in rows:
+        trainings = frame[(frame["variant"] == row.variant) & (frame["run"] == row.run)]
+        mean = trainings.pivot(index=x, columns="seed", values=bold or raw).mean(axis=1, skipna=False)
+        seeds = [part for _, part in trainings.groupby("seed", sort=False)]
+        lines = [_line(part[x].to_numpy(), part[raw].to_numpy(dtype=float)) for part in seeds if with_seeds]
+        diverged = f" (diverged with {row.n_diverged} of {row.n_seeds} seeds)" if row.n_diverged else ""
+        entry = f"{row.label}: {row.description}{diverged}"
+        curves.append(Curve(entry, _line(mean.index.to_numpy(), mean.to_numpy()), lines))
+    return curves
+
+
+def _evenly(n: int, n_points: int = MAX_POINTS) -> np.ndarray:
+    """At most `n_points` row numbers of `n`, the first and the last among them."""
+    return np.linspace(0, n - 1, min(n, n_points)).round().astype(int)
+
+
+def _line(x: np.ndarray, y: np.ndarray) -> Line:
+    rows = _evenly(len(x))
+    return Line(x[rows], y[rows])
+
+
+def _ceiling(frame: pd.DataFrame, loss: str) -> float | None:
+    """Where to cut a chart of losses: half above the largest initial one, if any run goes beyond that."""
+    ceiling = 1.5 * frame.groupby(TRAINING)[loss].nth(0).to_numpy(dtype=float).max()
+    return ceiling if frame[loss].max() > ceiling else None
+
+
+def _bars(table: pd.DataFrame, rows: Sequence[RunComparison]) -> list[Bar]:
+    bars = []
+    for row in rows:
+        trainings = table[(table["variant"] == row.variant) & (table["run"] == row.run)]
+        scores = [Score(*map(float, values)) for values in trainings[INTERVAL].itertuples(index=False)]
+        mean = trainings["test_accuracy"].to_numpy(dtype=float).mean()
+        bars.append(Bar(row.label, mean, scores))
+    return bars
