@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from pawprint import contradictions, paths
 from pawprint.errors import SettingsError, shown
-from pawprint.types import NAME, RUN_IDENTITY, RUN_SETTINGS, DataSettings, RunSpec, StudySettings
+from pawprint.types import NAME, RUN_IDENTITY, RUN_SETTINGS, Claim, DataSettings, RunSpec, StudySettings
 from pawprint.yaml_files import parse_yaml, read_yaml, to_yaml
 
 STUDY_KEYS = tuple(StudySettings.__dataclass_fields__)
@@ -294,7 +294,16 @@ def _study_settings(content: dict[str, Any], where: str, faults: list[str]) -> S
     if isinstance(settings.get("variants"), dict):
         settings["variants"] = {name: {} if delta is None else delta for name, delta in settings["variants"].items()}
     settings["data"] = data_settings or DataSettings()
+    settings["claims"] = _claims(content.get("claims", {}), f"{where}: claims", faults)
     return _validate(StudySettings, settings, where, faults)
+
+
+def _claims(content: Any, place: str, faults: list[str]) -> dict[str, Claim]:
+    try:
+        return TypeAdapter(dict[str, Claim]).validate_python(content)
+    except ValidationError as error:
+        faults += sentences(error, place)
+        return {}
 
 
 def _variant_runs(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STRICT = ConfigDict(strict=True, extra="forbid")
+NESTED = ConfigDict(extra="forbid")  # of records inside others, which YAML has as mappings and lists
 
 # A thousand million of anything is a slip of the keyboard, and far from where floats and 64-bit integers end.
 MOST = 1_000_000_000
@@ -183,7 +184,7 @@ class Conduct:
 Measure = Literal["test_accuracy", "overfitting", "swing", "weight_norm"]  # of a training (`pawprint.claims`)
 
 
-@validated(frozen=True, config=STRICT)
+@validated(frozen=True, config=NESTED)
 class Expectation:
     """What a claim expects of two runs, each `variant` or `variant/run`: one measure above the other, or sameness."""
 
@@ -197,7 +198,7 @@ class Expectation:
             raise ValueError("expected either `measure` and `above`, or `same_as`")
 
 
-@validated(frozen=True, config=STRICT)
+@validated(frozen=True, config=NESTED)
 class Claim:
     """What somebody said, and what would bear it out or speak against it (`pawprint.claims`)."""
 
