@@ -168,7 +168,7 @@ def killed_trainings(folder: Path, n: int, seed: int) -> list[Row]:
     tried: Counter[str] = Counter()
     held: Counter[str] = Counter()
     while tried.total() < n:
-        phase = list(PHASES)[tried.total() % len(PHASES)]
+        phase = min(PHASES, key=lambda name: tried[name])
         points = draw_twice(draws) if phase == TWICE else draw_points(draws, phase)
         workers = draws.choice(WORKERS)
         (killed / "params.yaml").write_text(PARAMS.format(workers=workers))
