@@ -38,10 +38,14 @@ checks: {{output_shape: {{}}}}
 save_every_seconds: 0.02
 workers: {workers}
 """
+TWICE = "two steps of one epoch"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 # What is wrapped, how often it is called in one training of PARAMS, how long a call takes (seconds, at most).
+STEPS_PER_EPOCH = 34
+STEP = "pawprint.training.loop.train_step"
 PHASES = {
-    "a step": ("pawprint.training.loop.train_step", 2 * 6 * 34, 0.002),
+    "a step": (STEP, 2 * 6 * STEPS_PER_EPOCH, 0.002),
+    TWICE: (STEP, 2 * 6 * STEPS_PER_EPOCH, 0.002),
     "a save": ("pawprint.training.checkpoint.save_state", 12, 0.01),
     "an evaluation": ("pawprint.training.loop.evaluate", 2 * 7, 0.02),
     "the end of an epoch": ("pawprint.training.loop.end_epoch", 2 * 7, 0.02),
@@ -67,6 +71,23 @@ def draw(draws: random.Random, phase: str, longest: float = 1.0) -> Point:
     return Point(
         draws.choice(SIGNALS), phase, draws.randint(1, max(1, int(calls * longest))), draws.uniform(0, seconds)
     )
+
+
+def draw_points(draws: random.Random, phase: str) -> list[Point]:
+    """One point of the phase, or two of one training, the second after it went on."""
+    if phase == "writing the results" or draws.random() >= 0.3:
+        return [draw(draws, phase)]
+    return [draw(draws, phase, 0.5), draw(draws, phase, 0.5)]
+
+
+def draw_twice(draws: random.Random) -> list[Point]:
+    """A point in the second half of an epoch, and another a few steps after the training went on: both in that epoch.
+
+    A state is saved every few steps, so that it goes on in the epoch in which it was killed.
+    """
+    begun = draws.randrange(2 * 6) * STEPS_PER_EPOCH
+    first = Point(draws.choice(SIGNALS), TWICE, begun + draws.randint(20, 24), draws.uniform(0, 0.002))
+    return [first, Point(draws.choice(SIGNALS), TWICE, draws.randint(1, 8), draws.uniform(0, 0.002))]
 
 
 def prepared(folder: Path) -> Path:
@@ -147,9 +168,8 @@ def killed_trainings(folder: Path, n: int, seed: int) -> list[Row]:
     tried: Counter[str] = Counter()
     held: Counter[str] = Counter()
     while tried.total() < n:
-        phase = list(PHASES)[tried.total() % len(PHASES)]
-        twice = phase != "writing the results" and draws.random() < 0.3
-        points = [draw(draws, phase, 0.5 if twice else 1.0), *([draw(draws, phase, 0.5)] if twice else [])]
+        phase = min(PHASES, key=lambda name: tried[name])
+        points = draw_twice(draws) if phase == TWICE else draw_points(draws, phase)
         workers = draws.choice(WORKERS)
         (killed / "params.yaml").write_text(PARAMS.format(workers=workers))
         ends = [run(context, killed, point) for point in points]
