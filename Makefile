@@ -9,7 +9,7 @@ READY := .venv/.ready
 REMOTES := .venv/.remotes
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help setup remotes repro quick audit verify faults guarantees test test-long lint bench requirements clean
+.PHONY: help setup remotes repro quick optimizers audit verify faults guarantees test test-long lint bench requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,12 @@ repro: $(READY) ## run the pets study: JOBS trainings side by side, then the tab
 
 quick: $(READY) ## the two-minute tour: the digits study
 	@$(RUN) JOBS=$(JOBS) scripts/repro studies/digits
+
+optimizers: $(READY) ## run the optimization study, on digits; DATA=FOLDER: on Fashion-MNIST's files there
+	@[ -z "$(DATA)" ] || { cd studies/optimizers && $(RUN) dvc exp run --quiet --force --name fashion_mnist \
+	  -S data.source=fashion_mnist -S data.path=$(abspath $(DATA)) -S data.image_size=28 -S batch_size=256 resolve; }
+	@$(RUN) JOBS=$(JOBS) scripts/repro studies/optimizers
+	@cd studies/optimizers && $(RUN) pawprint report
 
 audit: $(READY) ## test an inherited work in which faults are planted: `pawprint audit` finds them
 	@$(RUN) pawprint audit examples/inherited/work.py || [ $$? -eq 1 ]

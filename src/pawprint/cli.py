@@ -114,6 +114,16 @@ def verify_study(
     sys.exit(0 if verification.passed else 1)
 
 
+@app.command("report")
+def report_study(
+    out: Annotated[Path | None, typer.Option(help="The page to write; default: report.html in this folder.")] = None,
+) -> None:
+    """Write the study's page: each question with its charts, its table and a reading."""
+    from pawprint.report.command import report_command
+
+    print(report_command(out))
+
+
 @app.command("track")
 def track_runs(
     runs: Annotated[

@@ -28,6 +28,7 @@ from pawprint.errors import DataError, PawprintError
 from pawprint.labels import label
 from pawprint.records import read_record
 
+MOST_TOLD = 30  # runs that are described below the table; more are the page's
 PIPE_WIDTH = 100  # characters, where no terminal says how wide it is
 WIDE = 100  # characters: a narrower table leaves out losses, and how validation scatters
 ROUNDING = 1e-5  # of the shares that `compare` writes
@@ -57,19 +58,21 @@ class TimeSpent:
 def table(rows: Sequence[RunComparison], width: int = PIPE_WIDTH) -> Table:
     """The runs as a table of at most 80 columns (long names fold), with losses from 100: scores in percent.
 
-    Runs that are not held against the baseline stand below a line that names their reference.
+    Runs of a variant that has several stand below a line with its name; so do those that are not held against the
+    baseline, below a line that names their reference.
     """
     columns = _columns(rows, width)
     result = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     result.add_column("variant", overflow="fold", min_width=10)
     for title in columns:
         result.add_column(title, justify="left" if title == "verdict" else "right", no_wrap=True)
-    above = None
+    above = ""
     for row in grouped(rows):
-        if row.against != above and not row.is_baseline:
-            above = row.against
-            if above != _baseline(rows):
-                result.add_row(Text(f"against {above}:", style="dim"))
+        heading = _heading(row, rows)
+        if heading != above:
+            above = heading
+            if heading:
+                result.add_row(Text(f"{heading}:", style="dim"))
         result.add_row(Text(_marked(row)), *(content(row) for content in columns.values()))
     return result
 
@@ -160,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.jobs < 1:
         parser.error(f"--jobs: expected 1 or more, found {options.jobs}")
     console = stdout_console()
-    print_summary(_rows(), console)
+    print_summary(read_rows(), console)
     print_time_spent(options.since, options.jobs, console)
     console.print(f"\ncharts: {paths.COMPARISON_CHARTS}/*.png; `dvc plots show` draws them for a browser")
 
@@ -202,9 +205,17 @@ def _verdict(row: RunComparison) -> Text:
     return Text(str(row.verdict), style=VERDICT_STYLES[str(row.verdict)])
 
 
+def _heading(row: RunComparison, rows: Sequence[RunComparison]) -> str:
+    """What is said above a row and those like it: `batch_size, against momentum/high`, or nothing."""
+    several = [row.variant] if row.run != row.variant else []
+    other = [f"against {row.against}"] if not row.is_baseline and row.against != _baseline(rows) else []
+    return ", ".join(several + other)
+
+
 def _marked(row: RunComparison) -> str:
     marks = (DIVERGED if row.n_diverged else "") + (AT_CHANCE if row.n_at_chance else "")
-    return f"{row.label} {marks}" if marks else row.label
+    name = row.label if row.run == row.variant else f"  {label(row.run, row.run, row.pretrained_on)}"
+    return f"{name} {marks}" if marks else name
 
 
 def _baseline(rows: Sequence[RunComparison]) -> str:
@@ -244,13 +255,15 @@ def _coincidences(rows: Sequence[RunComparison]) -> list[str]:
 def _settings_notes(rows: Sequence[RunComparison]) -> list[str]:
     """What a run is, where its name does not say it: each setting's value is a part of `batch_64` or is news."""
     lines = []
-    for row in rows:
+    for row in rows if len(rows) <= MOST_TOLD else [row for row in rows if row.is_baseline]:
         known = set(WORD.findall(row.label))
         values = (
             [set(WORD.findall(setting.split()[-1])) for setting in row.settings.split(", ")] if row.settings else []
         )
         if row.is_baseline or not all(value <= known for value in values):
             lines.append(f"{label(row.variant, row.run)}: {row.description}")
+    if len(rows) > MOST_TOLD:
+        lines.append(f"what each run is: `pawprint report`, or {paths.RESOLVED}/")
     return lines
 
 
@@ -317,7 +330,8 @@ def _note(line: str) -> dict[str, Any] | None:
         return None
 
 
-def _rows() -> list[RunComparison]:
+def read_rows() -> list[RunComparison]:
+    """The table that `compare` wrote in this folder; DataError where there is none, or another."""
     path = paths.COMPARISON
     try:
         rows = from_json(read_record(path, dict[str, dict[str, dict[str, Any]]], "dvc repro compare"))

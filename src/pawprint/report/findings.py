@@ -6,17 +6,12 @@ script nor anything from elsewhere, because names of pictures and classes are a 
 
 from __future__ import annotations
 
-import base64
-import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.figure import Figure
-
-from pawprint.figures.style import png
+from pawprint.report.page import render
 from pawprint.types import Finding
 
 VERDICTS = ("passed", "failed", "measured", "no verdict", "left out", "could not run")
@@ -48,10 +43,9 @@ class Group:
 
 def findings_page(title: str, lead: list[str], groups: list[Group]) -> str:
     """The page as HTML; `lead` are its first paragraphs."""
-    template = _environment().get_template("findings.html.jinja")
-    page = template.render(title=title, lead=lead, groups=groups, verdict_line=verdict_line(groups))
-    # A file's name may hold bytes that are no UTF-8; Python keeps them as surrogates, which no file can be written of.
-    return page.encode("utf-8", "backslashreplace").decode("utf-8")
+    filters: dict[str, Callable[..., Any]] = {"shortened": _shortened, "columns": _columns}
+    content = {"title": title, "lead": lead, "groups": groups, "verdict_line": verdict_line(groups)}
+    return render("findings.html.jinja", {**content, "N_ROWS_SHOWN": N_ROWS_SHOWN}, filters)
 
 
 def verdict_line(groups: Sequence[Group]) -> str:
@@ -79,21 +73,6 @@ def _named(entries: Sequence[tuple[Group, Entry]], verdict: str) -> str:
     return f": {', '.join(names)}" if names else ""
 
 
-def rounded(value: Any) -> str:
-    """A number to four digits, or whole with thousands set apart; anything else as it is."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    if not math.isfinite(value):
-        return "not a number" if math.isnan(value) else "∞" if value > 0 else "-∞"
-    if abs(value) >= 1e15:
-        return f"{value:.4g}"
-    if value == int(value) or abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.4g}".replace("e-0", "e-")
-
-
 def _shortened(reading: str) -> str:
     """As many clauses of a reading as fit a line or two of the overview, or words where the first is longer."""
     if len(reading) <= LINE_LETTERS:
@@ -106,25 +85,3 @@ def _shortened(reading: str) -> str:
 def _columns(table: Sequence[dict[str, Any]]) -> list[str]:
     """Every key of the rows, in order of appearance."""
     return list(dict.fromkeys(key for row in table for key in row))
-
-
-def _data_uri(figure: Figure) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png(figure)).decode('ascii')}"
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("pawprint.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "rounded": rounded,
-        "shortened": _shortened,
-        "columns": _columns,
-        "data_uri": _data_uri,
-    }
-    environment.globals |= {"N_ROWS_SHOWN": N_ROWS_SHOWN}
-    return environment

@@ -124,18 +124,21 @@ def _draw_questions(
             save(figure, paths.COMPARISON_CHARTS / f"{question}_by_step.png")
 
 
-def _draw_slowness(diagnostics: pd.DataFrame, steps: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
-    """A figure of each training whose curvature was measured; its key → its windows with their verdicts."""
+def _draw_slowness(diagnostics: pd.DataFrame, steps: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """A figure of each training whose curvature and noise were measured; its name → figure and verdicts."""
     found = {}
     for (variant, run, seed), measured in diagnostics.groupby(TRAINING, sort=False):
-        if "eigenvalue_max" not in set(measured["quantity"]):
+        if not {"eigenvalue_max", "noise_share"} <= set(measured["quantity"]):
             continue
         logged = steps[(steps["variant"] == variant) & (steps["run"] == run) & (steps["seed"] == seed)]
         windows = verdicts(measured, logged)
-        name = f"{label(variant, run)}, seed {seed}"
+        name, file = f"{label(variant, run)}, seed {seed}", f"slowness_{variant}_{run}_s{seed}.png"
         figure = slowness_figure(measured, logged, windows, f"Why training is slow where it is slow: {name}")
-        save(figure, paths.COMPARISON_CHARTS / f"slowness_{variant}_{run}_s{seed}.png")
-        found[name] = windows.to_dict("records")
+        save(figure, paths.COMPARISON_CHARTS / file)
+        last_epochs = logged.set_index("step")["epoch"]
+        windows = windows.assign(last_epoch=windows["last_step"].map(last_epochs))
+        columns = ["first_step", "last_step", "last_epoch", "verdict", "reading"]
+        found[name] = {"figure": file, "windows": windows[columns].to_dict("records")}
     return found
 
 
