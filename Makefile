@@ -41,7 +41,7 @@ optimizers: $(READY) ## run the optimization study, on digits; DATA=FOLDER: on F
 	@[ -z "$(DATA)" ] || { cd studies/optimizers && $(RUN) dvc exp run --quiet --force --name fashion_mnist \
 	  -S data.source=fashion_mnist -S data.path=$(abspath $(DATA)) -S data.image_size=28 -S batch_size=256 resolve; }
 	@$(RUN) JOBS=$(JOBS) scripts/repro studies/optimizers
-	@cd studies/optimizers && $(RUN) pawprint report
+	@cd studies/optimizers && $(RUN) python -m pawprint.epoch_time && $(RUN) pawprint report
 
 audit: $(READY) ## test an inherited work in which faults are planted: `pawprint audit` finds them
 	@$(RUN) pawprint audit examples/inherited/work.py || [ $$? -eq 1 ]

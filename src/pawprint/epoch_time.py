@@ -1,8 +1,8 @@
 """How long an epoch takes at each batch size, on this machine: `python -m pawprint.epoch_time [VARIANT]`.
 
 Run in a study's folder, after `dvc repro prepare start resolve`, with nothing else on the machine. Times differ from
-machine to machine and from day to day, so this is no stage: what it writes (epoch_time.json) is a measurement to keep
-beside the results, with the machine it was made on, and `pawprint report` reads it.
+machine to machine and from day to day, so this is no stage, and what it writes (runs/epoch_time.json) is no output:
+`pawprint report` reads it where it is there.
 
 Of each run of VARIANT (`batch_size`) steps of its own training are timed, on its first seed, in rounds that go through
 all sizes in turn, so that a slow minute falls on all; evaluation is no part. The rate is turned down to where no run
@@ -50,7 +50,7 @@ def main(variant: str = "batch_size") -> None:
             for run, spec in of_run.items()
         },
     }
-    atomic.write_json(paths.EPOCH_TIME, content)
+    atomic.write_json(paths.epoch_time(), content)
     for run, times in seconds.items():
         print(f"{run}: {statistics.median(times):.3g} s an epoch ({min(times):.3g} to {max(times):.3g})")
 

@@ -28,7 +28,6 @@ COMPARISON = Path("metrics/compare/table.json")
 CLAIMS = Path("metrics/compare/claims.json")
 SLOWNESS = Path("metrics/compare/slowness.json")
 COMPARISON_CHARTS = Path("plots/compare")
-EPOCH_TIME = Path("epoch_time.json")  # how long an epoch took on one machine; no output of the graph
 STUDY_REPORT = Path("report.html")
 
 DVC_LOCK = Path(".dvc/tmp/lock")  # in the repository's root: whoever holds it (flock) works on dvc.lock and the cache
@@ -159,3 +158,8 @@ def unsent(run_id: str) -> Path:
 
 def timings() -> Path:
     return runs() / "timings.jsonl"
+
+
+def epoch_time() -> Path:
+    """How long an epoch takes at each batch size, measured on this machine."""
+    return runs() / "epoch_time.json"

@@ -1,7 +1,7 @@
 """A study's page: each question with its chart, its table and a reading; what became of claims; what was diagnosed.
 
 Everything comes from what `compare` left in the study's folder (tracked by git, so that a fresh clone has it) and, if
-it is there, from epoch_time.json, a measurement of one machine. Readings are rules over the numbers.
+it is there, from runs/epoch_time.json, measured on this machine. Readings are rules over the numbers.
 """
 
 from __future__ import annotations
@@ -148,9 +148,9 @@ def _slowness() -> list[Section]:
 
 def _timing() -> list[Section]:
     """How long epochs took, if that was measured."""
-    if not paths.EPOCH_TIME.is_file():
+    if not paths.epoch_time().is_file():
         return []
-    times = timing.read_times(paths.EPOCH_TIME, "python -m pawprint.epoch_time")
+    times = timing.read_times(paths.epoch_time(), "python -m pawprint.epoch_time")
     validation, train = (frame[frame["variant"] == TIMED] for frame in (_csv("validation"), _csv("train_and_test")))
     readings = timing.reading(times, validation)
     measured = (
