@@ -23,6 +23,7 @@ pretrained_source: none
 pretrain: {}
 variants: {baseline: {}, lr_1e-2: {lr: 0.01}}
 questions: {}
+claims: {}
 checks: {output_shape: {}}
 probed: [baseline]
 probes: {brightness: {factors: [0.5, 1.0]}}

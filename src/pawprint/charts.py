@@ -46,8 +46,8 @@ class Curves:
         """Those of some runs."""
         chosen = {(row.variant, row.run) for row in rows}
         frames = (self.scores, self.steps, self.epochs, self.diagnostics)
-        own = [[pair in chosen for pair in zip(frame["variant"], frame["run"], strict=True)] for frame in frames]
-        return Curves(*(frame[which] for frame, which in zip(frames, own, strict=True)))
+        masks = [[pair in chosen for pair in zip(frame["variant"], frame["run"], strict=True)] for frame in frames]
+        return Curves(*(frame[np.array(mask, dtype=bool)] for frame, mask in zip(frames, masks, strict=True)))
 
 
 def thinned(frame: pd.DataFrame) -> pd.DataFrame:

@@ -194,13 +194,14 @@ def difference(
 
 
 def same_training(of: RunName, other: RunName, steps: pd.DataFrame) -> bool:
-    """Whether both have the same losses and rates at every step, with every seed."""
+    """Whether both have the same losses and rates at every step, with every seed that both have."""
+    own, others = (steps[(steps["variant"] == name[0]) & (steps["run"] == name[1])] for name in (of, other))
+    shared = set(own["seed"]) & set(others["seed"])
     own, others = (
-        steps[(steps["variant"] == name[0]) & (steps["run"] == name[1])].sort_values(["seed", "step"], kind="stable")
-        for name in (of, other)
+        part[part["seed"].isin(shared)].sort_values(["seed", "step"])[["seed", "step", *SAME]].reset_index(drop=True)
+        for part in (own, others)
     )
-    columns = ["seed", "step", *SAME]
-    return len(own) > 0 and own[columns].reset_index(drop=True).equals(others[columns].reset_index(drop=True))
+    return len(own) > 0 and own.equals(others)
 
 
 def _pictures(of: RunName, other: RunName, answers: Answers) -> float:

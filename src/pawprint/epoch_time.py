@@ -33,7 +33,9 @@ HARMLESS_RATE = 1e-6
 def main(variant: str = "batch_size") -> None:
     """Time the runs of the variant, print a line each, and write the file."""
     data = prepared.load(paths.PREPARED, paths.EXCLUDED)
-    of_run = {spec.run: spec for spec in reversed(read_variant(variant))}
+    of_run: dict[str, RunSpec] = {}
+    for spec in read_variant(variant):
+        of_run.setdefault(spec.run, spec)  # its first seed
     load = os.getloadavg()[0]
     seconds: dict[str, list[float]] = {run: [] for run in of_run}
     for number in range(ROUNDS + 1):

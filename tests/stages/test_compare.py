@@ -2,13 +2,16 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from pawprint import paths
+from pawprint import charts, paths
+from pawprint.diagnostics import slowness
 from pawprint.errors import DataError
 from pawprint.params import read_study, resolved_yaml
 from pawprint.stages import compare
@@ -160,6 +163,59 @@ def test_without_questions_all_variants_are_one(study: Path):
     assert drawn == {"test_accuracy", "all", "all_by_step"}
 
 
+def measured(specs: list[RunSpec], settings: dict[str, Any]) -> None:
+    """Errors after each epoch, norms, noise and curvature of a variant whose settings ask for them."""
+    own = [replace(spec, **settings) for spec in specs]
+    paths.resolved(own[0].variant).write_text(resolved_yaml(own))
+    for spec in own:
+        folder = paths.train_outputs(spec.variant).curves
+        file = folder / f"{spec.key}-epochs.csv"
+        pd.read_csv(file).assign(train_accuracy=[0.1, 0.9], test_accuracy=[0.1, 0.8]).to_csv(file, index=False)
+        quantities = dict.fromkeys((*slowness.NEEDED, *slowness.MEDIANS), 0.5) | {"weight_norm": 3.0 + spec.lr}
+        rows = [(step, 32 * step, name, value) for step in (1, 100, 200) for name, value in quantities.items()]
+        table = pd.DataFrame(rows, columns=["step", "examples_seen", "quantity", "value"])
+        table.to_csv(folder / f"{spec.key}-diagnostics.csv", index=False)
+
+
+def test_errors_norms_claims_and_slowness_are_written_where_they_were_measured(study: Path):
+    claim = "{says: Two is one, confirmed_by: [{of: two/second, same_as: baseline}]}"
+    paths.PARAMS.write_text(f"{PARAMS}claims:\n  same: {claim}\n")
+    _, specs = read_study(paths.PARAMS)
+    diagnostics = ("weight_norm", "gradient_noise", "curvature")
+    measured(
+        [spec for spec in specs if spec.variant == "two"],
+        {"epoch_curves": ("train", "test"), "diagnostics": diagnostics},
+    )
+    compare.main()
+    errors = chart("train_and_test")
+    assert set(errors["variant"]) == {"two"}
+    assert list(errors[errors["epoch"] == 1]["test_accuracy"]) == [0.8] * 4
+    assert set(chart("diagnostics")["quantity"]) >= {"weight_norm", "eigenvalue_max"}
+    said = json.loads(paths.CLAIMS.read_text())["same"]
+    assert said["outcome"] == "confirmed"  # their curves are the same
+    found = json.loads(paths.SLOWNESS.read_text())
+    assert list(found) == [f"two/{run}, seed {seed}" for run in ("first", "second") for seed in (0, 1)]
+    for slow in found.values():
+        assert (paths.COMPARISON_CHARTS / slow["figure"]).is_file()
+        assert [window["last_epoch"] for window in slow["windows"]] == [1, 1, 1]
+        assert all(window["verdict"] in slowness.VERDICTS for window in slow["windows"])
+
+
+def test_what_was_not_measured_leaves_empty_tables(study: Path):
+    compare.main()
+    assert len(chart("train_and_test")) == len(chart("diagnostics")) == 0
+    assert json.loads(paths.CLAIMS.read_text()) == json.loads(paths.SLOWNESS.read_text()) == {}
+
+
+def test_charts_of_many_trainings_have_fewer_points_of_each() -> None:
+    steps = pd.DataFrame(
+        {"variant": "v", "run": np.repeat(np.arange(400), 50), "seed": 0, "step": np.tile(range(50), 400)}
+    )
+    few = charts.thinned(steps)
+    assert len(few) == charts.MAX_ROWS
+    assert set(few.groupby("run")["step"].agg(["min", "max"]).itertuples(index=False, name=None)) == {(0, 49)}
+
+
 def test_charts_say_what_pretrained_weights_were_trained_on(study: Path):
     text = paths.resolved("baseline").read_text()
     assert "pretrained_on: null" in text
@@ -174,7 +230,7 @@ def test_charts_say_what_pretrained_weights_were_trained_on(study: Path):
 def check_step_charts() -> None:
     losses = chart("training_loss")
     one = losses[(losses["variant"] == "baseline") & (losses["seed"] == 0)]
-    assert len(one) == compare.MAX_POINTS
+    assert len(one) == charts.MAX_POINTS
     assert (one["step"].iloc[0], one["step"].iloc[-1]) == (1, N_STEPS)
     assert one["examples_seen"].iloc[-1] == 32 * N_STEPS
     assert one["training_loss"].iloc[0] == one["training_loss_smoothed"].iloc[0] == 2.0
@@ -184,7 +240,7 @@ def check_step_charts() -> None:
 
 def smoothed_slowly(values: np.ndarray) -> float:
     """The last value's average over its past, weights fading by 1 - 2 / (span + 1) a step."""
-    weights = (1 - 2 / (compare.SMOOTHING_STEPS + 1)) ** np.arange(len(values))[::-1]
+    weights = (1 - 2 / (charts.SMOOTHING_STEPS + 1)) ** np.arange(len(values))[::-1]
     return float((weights * values).sum() / weights.sum())
 
 

@@ -13,7 +13,7 @@ import torch
 from pawprint.training import checkpoint, diagnose, loop, variant
 from pawprint.types import Conduct, Data, RunSpec, TrainOutputs
 
-ALL = ("weight_gradients", "gradient_noise", "curvature")
+ALL = ("weight_gradients", "gradient_noise", "curvature", "weight_norm")
 SGD: dict[str, Any] = {"optimizer": "sgd", "lr": 0.05, "momentum": 0.5, "diagnose_every_steps": 4}
 
 
@@ -64,7 +64,7 @@ def test_the_first_step_and_every_so_many_are_measured(data: Data, spec: RunSpec
     assert table["step"].is_monotonic_increasing
     n_quantities = table["quantity"].nunique()
     assert len(table) == 6 * n_quantities
-    assert n_quantities == 6 + 7 + 9
+    assert n_quantities == 6 + 7 + 9 + 2
     assert table["value"].notna().all()
     bound = table.loc[table["quantity"] == "stability_bound", "value"]
     assert set(bound) == {3.0}

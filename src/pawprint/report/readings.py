@@ -14,8 +14,8 @@ def answer(rows: Sequence[RunComparison]) -> list[str]:
     lines = []
     for against in dict.fromkeys(row.against for row in rows if row.against is not None):
         held = [row for row in rows if row.against == against]
-        parts = [_part(held, verdict, words) for verdict, words in SAID.items()]
-        lines.append(f"Against {against}: {'; '.join(part for part in parts if part) or 'nothing can be told'}.")
+        parts = [part for verdict, words in SAID.items() if (part := _part(held, verdict, words))]
+        lines += [f"Against {against}: {'; '.join(parts)}."] if parts else []
     equal = [row for row in rows if row.verdict == "same settings"]
     lines += [f"{row.label} has the settings of {row.against}: nothing to tell." for row in equal]
     lines += [f"{_names(unknown)}: cannot be told." for unknown in [[r for r in rows if r.verdict == "cannot tell"]]

@@ -90,7 +90,8 @@ def _question(
     train_and_test: pd.DataFrame,
 ) -> Section:
     names = [(row.variant, row.run) for row in rows]
-    chosen = [rows[names.index(found)] for variant in variants for found in runs_named(variant, names)]
+    own = {found for variant in variants for found in runs_named(variant, names)}
+    chosen = [row for row in grouped(rows) if (row.variant, row.run) in own]
     words = study.asks.get(name, name.replace("_", " "))
     pictures = [
         Picture(_png(path), f"{words} {kind}")
@@ -99,7 +100,7 @@ def _question(
     ]
     if not pictures:
         raise DataError(f"{paths.COMPARISON_CHARTS / name}.png: no such file; run: {AGAIN}")
-    table = [_row(row, train_and_test) for row in grouped(chosen)]
+    table = [_row(row, train_and_test) for row in chosen]
     return Section(name, words, answer(chosen), pictures, table)
 
 

@@ -1,0 +1,152 @@
+"""The study's page, from a real small study: every question, claim and measurement is on it, and nothing is fetched."""
+
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.in_process import pawprint
+
+PARAMS = """
+study: tiny
+data: {source: digits, image_size: 8}
+model: mlp
+mlp_widths: [16]
+optimizer: sgd
+lr: 0.1
+epochs: 2
+epoch_curves: [train, test]
+random_flip: false
+random_crop_percent: 0.0
+seeds: [0, 1]
+variants:
+  baseline: {}
+  momentum: {momentum: 0.9, diagnostics: [weight_norm], diagnose_every_steps: 10}
+  batch_size: {runs: {bs_16: {batch_size: 16}, bs_64: {batch_size: 64}, whole: {batch_size: 5000}}}
+  slow: {seeds: [0], diagnostics: [gradient_noise, curvature], diagnose_every_steps: 10}
+questions:
+  momentum: [baseline, momentum]
+  batch_size: [baseline, batch_size]
+  slow: [slow]
+asks: {momentum: Does <b>momentum</b> help?}
+claims:
+  same: {says: Slow & baseline are one, confirmed_by: [{of: slow, same_as: baseline}]}
+  norm: {says: Momentum shrinks, refuted_by: [{of: baseline, same_as: slow}]}
+checks: {output_shape: {}}
+probes: {}
+"""
+VARIANTS = ("baseline", "momentum", "batch_size", "slow")
+
+
+class Page(HTMLParser):
+    """What a browser would show and load."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.pictures: list[dict[str, str | None]] = []
+        self.headings: list[str] = []
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        found = dict(attrs)
+        self.addresses += [str(found[name]) for name in ("src", "href") if name in found]
+        if tag == "img":
+            self.pictures.append(found)
+
+    def handle_data(self, data: str) -> None:
+        if self.tags[-1:] != ["style"]:
+            self.words.append(data)
+        if self.tags[-1:] == ["h2"]:
+            self.headings.append(data.strip())
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "params.yaml").write_text(PARAMS)
+    stages = ["fetch", "prepare", "resolve", "pretrain", "start", "check"]
+    stages += [f"{stage} {variant}" for stage in ("train", "test") for variant in VARIANTS]
+    for stage in [*stages, "compare"]:
+        name, *arguments = stage.split()
+        done = pawprint(folder, *arguments, module=f"pawprint.stages.{name}")
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def study(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "tiny"))
+
+
+def page_of(study: Path) -> Page:
+    done = pawprint(study, "report")
+    assert done.returncode == 0, done.stderr
+    assert "report.html" in done.stdout
+    return Page((study / "report.html").read_text(encoding="utf-8"))
+
+
+def test_every_question_is_answered_and_nothing_is_fetched(study: Path) -> None:
+    page = page_of(study)
+    headings = ["Does <b>momentum</b> help?", "batch size", "slow"]
+    assert [heading for heading in page.headings if heading in headings] == headings  # escaped, or as it is named
+    assert "Against baseline: " in page.text
+    drawn = ("momentum", "batch_size", "batch_size_by_step", "slow", "slowness_slow_slow_s0")
+    assert len(page.pictures) == len(drawn)
+    assert all(picture["alt"] for picture in page.pictures)
+    assert all(address.startswith(("data:image/png;base64,", "#")) for address in page.addresses)
+    assert not {"script", "link", "iframe"} & set(page.tags)
+
+
+def test_claims_stand_with_their_outcome_and_evidence(study: Path) -> None:
+    page = page_of(study)
+    assert "“Slow & baseline are one” confirmed" in page.text
+    assert "slow is the same training as baseline, step by step, with every seed" in page.text
+    assert "“Momentum shrinks” refuted" in page.text
+
+
+def test_times_of_epochs_are_told_once_they_were_measured(study: Path) -> None:
+    before = page_of(study)
+    assert "A step costs" not in before.text
+    done = pawprint(study, module="pawprint.epoch_time")
+    assert done.returncode == 0, done.stderr
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["bs_16", "bs_64", "whole"]
+    after = page_of(study)
+    assert re.search(r"A step costs \S+ ms however few pictures it has", after.text)
+    assert len(after.pictures) == len(before.pictures) + 1
+
+
+def test_the_same_results_give_the_same_page(study: Path) -> None:
+    page_of(study)
+    first = (study / "report.html").read_bytes()
+    page_of(study)
+    assert (study / "report.html").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    "missing",
+    ["metrics/compare/table.json", "metrics/compare/claims.json", "plots/compare/momentum.png",
+     "plots/compare/train_and_test.csv", "plots/compare/slowness_slow_slow_s0.png"],
+)  # fmt: skip
+def test_what_is_missing_is_named_and_no_page_is_written(study: Path, missing: str) -> None:
+    (study / missing).unlink()
+    done = pawprint(study, "report")
+    assert done.returncode == 1
+    assert missing in done.stderr
+    assert "dvc repro compare" in done.stderr
+    assert not (study / "report.html").exists()
+
+
+def test_times_of_a_variant_that_is_not_there_are_refused(study: Path) -> None:
+    done = pawprint(study, "batches", module="pawprint.epoch_time")
+    assert done.returncode != 0
+    assert "no such variant" in done.stderr
