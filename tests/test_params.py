@@ -241,6 +241,14 @@ def test_the_full_adam_rule_scales_rate_betas_and_eps() -> None:
     ("questions: {all: [fast]}", "questions.all: plots/compare has a figure of this name already"),
     ("questions: {a: [fast], a_by_step: [fast]}", "questions.a_by_step: plots/compare has a figure of this name"),
     ("questions: [fast]", "questions: should be a valid dictionary"),
+    ("questions: {rate: [fast]}\nasks: {rat: Which?}", "asks: there is no question 'rat'; did you mean 'rate'?"),
+    ("asks: {rate: 3}", "asks.rate: should be a valid string"),
+    ("claims: {a: {}}", "claims: a.says: field required"),
+    ("claims: {a: {says: x, by: 1}}", "claims: a.by: no such setting"),
+    ("claims: {a: {says: x, refuted_by: [{of: fast, measure: swing}]}}", "expected either `measure` and `above`, or"),
+    ("claims: {a: {says: x, refuted_by: [{of: fast, same_as: fast, measure: swing}]}}", "expected either `measure`"),
+    ("claims: {a: {says: x, refuted_by: [{of: fast, measure: luck, above: fast}]}}", "should be 'test_accuracy', 'over"),
+    ("claims: {a: {says: x, confirmed_by: [{of: fats, same_as: fast}]}}", "claims.a: there is no variant 'fats'; did"),
 ])  # fmt: skip
 def test_settings_that_cannot_be_used_say_why(tmp_path: Path, setting: str, said: str) -> None:
     text = MINIMAL.replace("lr: 0.001", f"lr: 0.001\n{setting}")

@@ -101,6 +101,25 @@ def test_rows_stand_below_their_reference():
     assert summary.grouped(only) == only
 
 
+def test_runs_of_a_variant_stand_below_its_name():
+    text = io.StringIO()
+    of_one = [replace(row, variant="rule", run=row.variant) if "batch_64" in row.variant else row for row in rows()]
+    summary.print_summary(of_one, Console(file=text, width=100))
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    place = lines.index("rule:")
+    assert lines[place + 1].startswith("  batch_64_adam_full_rule ")
+    place = lines.index("rule, against sgd:")
+    assert lines[place + 1].startswith("  sgd_batch_64_lr_linear ")
+
+
+def test_of_very_many_runs_the_settings_are_not_listed():
+    many = [replace(row, variant=f"{row.variant}_{i}") if i else row for row in rows() for i in range(6)]
+    notes = summary.notes(many)
+    assert sum(": as " in note for note in notes) == 0
+    assert any(note.startswith("baseline: ") for note in notes)
+    assert notes[-1] == "what each run is: `pawprint report`, or params/"
+
+
 def test_notes_name_the_method_and_what_is_unusual():
     text = " ".join(printed(120).split())
     for part in (
