@@ -58,6 +58,6 @@ def test_the_reading_says_why_and_which_size_is_soonest() -> None:
     assert "a picture 5 µs" in why
     assert "1 99 %" in why
     assert "the whole set 0 %" in why
-    assert "from 1000 on" in so
+    assert "From 1000 on" in so
     assert "came 64 after" in soonest or "came 256 after" in soonest
     assert "never in these epochs: 1000, the whole set." in soonest

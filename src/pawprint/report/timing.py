@@ -101,8 +101,8 @@ def reading(times: EpochTimes, epochs: pd.DataFrame) -> list[str]:
         f"A step costs {1000 * split.per_step:.2g} ms however few pictures it has, and a picture "
         f"{1e6 * split.per_picture:.2g} µs: that is each epoch's time to within {100 * split.largest_error:.0f} %. The "
         f"overhead of the steps is, by batch size, of an epoch: {listed}.",
-        "Larger batches run faster because they make fewer steps, and for no other reason"
-        + (f"; from {_size(times.runs[enough[0]], times)} on no more than {100 * SMALL_OVERHEAD:.0f} % is left to gain."
+        "Larger batches run faster because they make fewer steps; what a picture costs is the same in all of them"
+        + (f". From {_size(times.runs[enough[0]], times)} on no more than {100 * SMALL_OVERHEAD:.0f} % is left to gain."
            if enough else "."),
     ]  # fmt: skip
     best = epochs.groupby(["run", "epoch"])["val_accuracy"].mean().max()
