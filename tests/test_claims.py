@@ -153,6 +153,11 @@ def test_the_rule(supports: list[bool | None], objections: list[bool | None], ex
     assert outcome(evidence) == expected
 
 
+@pytest.mark.parametrize(("met", "expected"), [(True, "confirmed"), (False, "refuted"), (None, "not decidable")])
+def test_a_claim_of_sameness_falls_with_it(met: bool | None, expected: str) -> None:
+    assert outcome([Evidence("for", None, "a", "b", "", None, None, met)]) == expected
+
+
 def test_a_reading_begins_with_what_decides_and_names_the_setting() -> None:
     runs = {"baseline": Run(), "other": Run(test=(0.86, 0.87, 0.85), lr=0.001)}
     claim = Claim(

@@ -91,12 +91,13 @@ def question(name: str, x: str, rows: Sequence[RunComparison], curves: Curves, l
 
 
 def _error_panels(epochs: pd.DataFrame, rows: Sequence[RunComparison], x: str, with_seeds: bool) -> list[Panel]:
-    """Of the errors that all runs have; on a logarithmic axis, as the last tenths are what is asked about."""
+    """Of the errors that all runs have, from the first epoch on: beside a guess's nothing else could be told apart."""
     panels = []
+    trained = epochs[epochs["epoch"] > 0]
     for title, column in {"Training error": "train_accuracy", "Test error": "test_accuracy"}.items():
-        if column in epochs and len(_runs(epochs[epochs[column].notna()])) == len(rows):
-            curves = _lines(epochs.assign(error=1 - epochs[column]), rows, x, "error", with_seeds=with_seeds)
-            panels.append(Panel(title, "error (%)", curves, as_percent=True, log_y=True))
+        if column in trained and len(_runs(trained[trained[column].notna()])) == len(rows):
+            curves = _lines(trained.assign(error=100 * (1 - trained[column])), rows, x, "error", with_seeds=with_seeds)
+            panels.append(Panel(title, "error (%)", curves, log_y=True))
     return panels
 
 

@@ -7,8 +7,9 @@ larger than the luck of their seeds:
     {measure: test_accuracy, of: adam, above: sgd}   the mean over seeds of one run stands above that of the other
     {of: adamw_wd_0, same_as: adam}                  the same training, step by step, with every seed
 
-The rule: *refuted* where an expectation of `refuted_by` is met (each is written so that it suffices alone), else
-*confirmed* where all of `confirmed_by` are, else *not decidable*.
+The rule: *refuted* where an expectation of `refuted_by` is met (each is written so that it suffices alone), or one of
+`confirmed_by` that two are the same training is not (there is no luck in that); else *confirmed* where all of
+`confirmed_by` are met, else *not decidable*.
 
 Measures, of one training:
 
@@ -87,6 +88,13 @@ class Evidence:
     noise: float | None
     met: bool | None
 
+    @property
+    def decides_against(self) -> bool:
+        """Whether the claim cannot hold."""
+        if self.speaks == "against":
+            return bool(self.met)
+        return self.measure is None and self.met is False
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -113,7 +121,7 @@ def judge(claims: Mapping[str, Claim], specs: Sequence[RunSpec], numbers: Number
 
 def outcome(evidence: Sequence[Evidence]) -> Outcome:
     """The rule over what was met."""
-    if any(e.met for e in evidence if e.speaks == "against"):
+    if any(e.decides_against for e in evidence):
         return "refuted"
     supports = [e.met for e in evidence if e.speaks == "for"]
     return "confirmed" if supports and all(supports) else "not decidable"
@@ -121,8 +129,7 @@ def outcome(evidence: Sequence[Evidence]) -> Outcome:
 
 def reading(judged: Judged) -> list[str]:
     """A sentence for each piece of evidence, what is decisive first."""
-    decisive = "against" if judged.outcome == "refuted" else "for"
-    ordered = sorted(judged.evidence, key=lambda e: (not e.met, e.speaks != decisive))
+    ordered = sorted(judged.evidence, key=lambda e: (not e.decides_against, not e.met))
     return [_sentence(e) for e in ordered]
 
 

@@ -109,6 +109,8 @@ def _words(name: str, value: Any) -> str:
         return name if value else f"no {name}"
     if name in POWERS:
         return f"{name} {_power(value)}"
+    if value == ():
+        return f"no {name}"
     numbers = value if isinstance(value, tuple) else (value,)
     return f"{name} {'/'.join(f'{n:g}' if isinstance(n, float) else str(n) for n in numbers)}"
 

@@ -268,9 +268,14 @@ def _settings_notes(rows: Sequence[RunComparison]) -> list[str]:
 
 
 def _counts(rows: Sequence[RunComparison]) -> str:
-    """`2 seeds (baseline: 3)`: what most runs have, and which have another number."""
+    """`2 seeds (baseline: 3)`: what most runs have, and which have another number; of a variant once, if all do."""
     usual = mode(row.n_seeds for row in rows)
-    others = [f"{label(row.variant, row.run)}: {row.n_seeds}" for row in rows if row.n_seeds != usual]
+    of_variant: dict[str, set[int]] = {}
+    for row in rows:
+        of_variant.setdefault(row.variant, set()).add(row.n_seeds)
+    names = {row.variant if len(of_variant[row.variant]) == 1 else label(row.variant, row.run): row.n_seeds
+             for row in rows}  # fmt: skip
+    others = [f"{name}: {n}" for name, n in names.items() if n != usual]
     return _seeds(usual) + (f" ({', '.join(others)})" if others else "")
 
 
