@@ -167,7 +167,6 @@ def test_a_reading_begins_with_what_decides_and_names_the_setting() -> None:
     )
     (judged,) = judge({"c": claim}, *study(runs))
     assert judged.outcome == "refuted"
-    first, second = reading(judged)
-    assert first.startswith("test accuracy of other is 6.00 points above that of baseline, beyond the noise of ")
-    assert first.endswith("(other has lr 1e-3)")
-    assert second.startswith("test accuracy of baseline is 6.00 points below that of other")
+    (only,) = reading(judged)  # what was expected the other way round is the same comparison
+    assert only.startswith("test accuracy of other is 6.00 points above that of baseline, beyond the noise of ")
+    assert only.endswith("(other has lr 1e-3)")

@@ -127,13 +127,19 @@ def _lines(
     curves = []
     for row in rows:
         trainings = frame[(frame["variant"] == row.variant) & (frame["run"] == row.run)]
-        mean = trainings.pivot(index=x, columns="seed", values=bold or raw).mean(axis=1, skipna=False)
+        mean = _mean(trainings.pivot(index=x, columns="seed", values=bold or raw))
         seeds = [part for _, part in trainings.groupby("seed", sort=False)]
         lines = [_line(part[x].to_numpy(), part[raw].to_numpy(dtype=float)) for part in seeds if with_seeds]
         diverged = f" (diverged with {row.n_diverged} of {row.n_seeds} seeds)" if row.n_diverged else ""
         entry = f"{row.label}: {row.description}{diverged}"
         curves.append(Curve(entry, _line(mean.index.to_numpy(), mean.to_numpy()), lines))
     return curves
+
+
+def _mean(seeds: pd.DataFrame) -> pd.Series:
+    """Of the columns, NaN where one is; equal values keep theirs: a mean off by a rounding would stretch an axis."""
+    mean, lowest = seeds.mean(axis=1, skipna=False), seeds.min(axis=1)
+    return mean.where(mean.isna() | (lowest != seeds.max(axis=1)), lowest)
 
 
 def _evenly(n: int, n_points: int = MAX_POINTS) -> np.ndarray:

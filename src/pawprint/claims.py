@@ -128,9 +128,10 @@ def outcome(evidence: Sequence[Evidence]) -> Outcome:
 
 
 def reading(judged: Judged) -> list[str]:
-    """A sentence for each piece of evidence, what is decisive first."""
+    """A sentence for each piece of evidence, what is decisive first; of two runs both ways round, one."""
     ordered = sorted(judged.evidence, key=lambda e: (not e.decides_against, not e.met))
-    return [_sentence(e) for e in ordered]
+    once = {(e.measure, frozenset({e.of, e.beside})): e for e in reversed(ordered)}
+    return [_sentence(e) for e in ordered if e in once.values()]
 
 
 def as_json(claims: Sequence[Judged]) -> dict[str, dict[str, Any]]:

@@ -115,11 +115,10 @@ def _row(row: RunComparison, train_and_test: pd.DataFrame) -> dict[str, str]:
     change = "" if row.change is None else f"{100 * row.change:+.2f}"
     return {
         "run": row.label,
-        "what it is": row.settings if row.is_baseline else row.settings or "the same settings",
+        "what it is": row.description,
         "training loss": _spread(last["training_loss"]) if len(last) else "",
         **errors,
         "chosen: test acc. %": _mean_and_deviation(accuracy, deviation),
-        "against": row.against or "",
         "change ± noise": change if row.noise is None else f"{change} ± {100 * row.noise:.2f}",
         "verdict": row.verdict or "baseline",
     }
