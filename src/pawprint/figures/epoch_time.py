@@ -36,8 +36,8 @@ def epoch_time_figure(epochs: Sequence[Epoch], losses: Sequence[Curve]) -> Figur
     right.set_xscale("log")
     right.xaxis.set_major_formatter(ShortLog(labelOnlyBase=True))
     dress(right, "seconds of training", "training loss, mean over an epoch", "Loss against time")
-    for axes in (left, right):
-        axes.legend(frameon=False, fontsize=9, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+    for axes, place in ((left, -0.27), (right, -0.16)):
+        axes.legend(frameon=False, fontsize=9, ncols=3, loc="upper center", bbox_to_anchor=(0.5, place))
     return figure
 
 

@@ -111,21 +111,23 @@ def _row(row: RunComparison, train_and_test: pd.DataFrame) -> dict[str, str]:
     errors = {
         f"{split} error %": _spread(100 * (1 - last[f"{split}_accuracy"])) for split in ("train", "test") if len(last)
     }
-    accuracy, deviation = row.scores["test_accuracy"], row.deviations["test_accuracy"]
     change = "" if row.change is None else f"{100 * row.change:+.2f}"
     return {
         "run": row.label,
         "what it is": row.description,
         "training loss": _spread(last["training_loss"]) if len(last) else "",
         **errors,
-        "chosen: test acc. %": _mean_and_deviation(accuracy, deviation),
+        "chosen: val acc. %": _mean_and_deviation(row.scores["val_accuracy"], row.deviations["val_accuracy"]),
+        "test acc. %": _mean_and_deviation(row.scores["test_accuracy"], row.deviations["test_accuracy"]),
         "change ± noise": change if row.noise is None else f"{change} ± {100 * row.noise:.2f}",
         "verdict": row.verdict or "baseline",
     }
 
 
 def _spread(values: pd.Series) -> str:
-    """Mean ± standard deviation over seeds."""
+    """Mean ± standard deviation over seeds; a dash where one has no number, as a training that diverged."""
+    if values.isna().any():
+        return "–"
     return f"{values.mean():.3g}" + (f" ± {values.std(ddof=1):.2g}" if len(values) > 1 else "")
 
 
