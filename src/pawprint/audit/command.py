@@ -14,8 +14,8 @@ from pawprint import atomic, paths
 from pawprint.audit.audit import PACKAGES, PROBED, Audit, Verdict, audit
 from pawprint.audit.pictures import MAX_PICTURES
 from pawprint.errors import SettingsError
+from pawprint.pages.findings import Entry, Group, findings_page, verdict_line
 from pawprint.params import cut
-from pawprint.report.findings import Entry, Group, findings_page, verdict_line
 
 COLORS: dict[Verdict, str] = {
     "passed": "green",

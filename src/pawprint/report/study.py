@@ -20,9 +20,9 @@ from pawprint.comparison import RunComparison
 from pawprint.errors import DataError
 from pawprint.figures.curves import Curve, Line
 from pawprint.figures.epoch_time import Epoch, epoch_time_figure
+from pawprint.pages.page import data_uri, render
 from pawprint.params import read_study, runs_named
 from pawprint.report import timing
-from pawprint.report.page import data_uri, render
 from pawprint.report.readings import answer
 from pawprint.summary import grouped, notes, read_rows
 from pawprint.types import StudySettings
@@ -63,7 +63,7 @@ def study_page() -> str:
         "claims": list(_json(paths.CLAIMS).values()),
         "sections": [*sections, *_slowness(), *_timing()],
     }
-    return render("study.html.jinja", content)
+    return render("study.html.jinja", content, package="pawprint.report")
 
 
 def _questions(study: StudySettings) -> dict[str, list[str]]:
@@ -100,7 +100,9 @@ def _question(
     ]
     if not pictures:
         raise DataError(f"{paths.COMPARISON_CHARTS / name}.png: no such file; run: {AGAIN}")
-    table = [_row(row, train_and_test) for row in chosen]
+    lines = [_row(row, train_and_test) for row in chosen]
+    columns = max(lines, key=len)  # of a run with errors after each epoch, if there is one
+    table = [{column: line.get(column, "") for column in columns} for line in lines]
     return Section(name, words, answer(chosen), pictures, table)
 
 
@@ -108,15 +110,15 @@ def _row(row: RunComparison, train_and_test: pd.DataFrame) -> dict[str, str]:
     """A run's line: its last epoch, its chosen epoch, its verdict."""
     own = train_and_test[(train_and_test["variant"] == row.variant) & (train_and_test["run"] == row.run)]
     last = own.sort_values("epoch", kind="stable").groupby("seed").tail(1)
-    errors = {
-        f"{split} error %": _spread(100 * (1 - last[f"{split}_accuracy"])) for split in ("train", "test") if len(last)
+    measured = {
+        "training loss": _spread(last["training_loss"]),
+        **{f"{split} error %": _spread(100 * (1 - last[f"{split}_accuracy"])) for split in ("train", "test")},
     }
     change = "" if row.change is None else f"{100 * row.change:+.2f}"
     return {
         "run": row.label,
         "what it is": row.description,
-        "training loss": _spread(last["training_loss"]) if len(last) else "",
-        **errors,
+        **(measured if len(last) else {}),
         "chosen: val acc. %": _mean_and_deviation(row.scores["val_accuracy"], row.deviations["val_accuracy"]),
         "test acc. %": _mean_and_deviation(row.scores["test_accuracy"], row.deviations["test_accuracy"]),
         "change ± noise": change if row.noise is None else f"{change} ± {100 * row.noise:.2f}",

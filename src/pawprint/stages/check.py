@@ -21,8 +21,8 @@ from pawprint.errors import CheckFailed, SettingsError, shown
 from pawprint.figures.style import save
 from pawprint.models import starting_model
 from pawprint.objectives import build_objective
+from pawprint.pages.findings import Entry, Group, findings_page
 from pawprint.params import read_study, read_variant
-from pawprint.report.findings import Entry, Group, findings_page
 from pawprint.seeding import preserve_rng, seed_run
 from pawprint.stages.entry import run_stage
 from pawprint.training.optimizers import build_optimizer

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pawprint.report.page import render
+from pawprint.pages.page import render
 from pawprint.types import Finding
 
 VERDICTS = ("passed", "failed", "measured", "no verdict", "left out", "could not run")

@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import pytest
 from matplotlib.figure import Figure
 
-from pawprint.report.findings import N_ROWS_SHOWN, VERDICTS, Entry, Group, findings_page, verdict_line
-from pawprint.report.page import rounded
+from pawprint.pages.findings import N_ROWS_SHOWN, VERDICTS, Entry, Group, findings_page, verdict_line
+from pawprint.pages.page import rounded
 from pawprint.types import Finding
 
 VOID = {"meta", "img", "br", "link"}

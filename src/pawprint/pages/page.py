@@ -11,16 +11,24 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from pawprint.figures.style import png
 
 
-def render(template: str, content: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]] | None = None) -> str:
-    """The page as HTML; every template may use the filters `rounded` and `data_uri`."""
+def render(
+    template: str,
+    content: Mapping[str, Any],
+    filters: Mapping[str, Callable[..., Any]] | None = None,
+    package: str = "pawprint.pages",
+) -> str:
+    """The page as HTML; every template may use the filters `rounded` and `data_uri`.
+
+    `template` is a file of `package`, and may extend `page.html.jinja`.
+    """
     environment = Environment(
-        loader=PackageLoader("pawprint.report", ""),
+        loader=ChoiceLoader([PackageLoader(package, ""), PackageLoader("pawprint.pages", "")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
