@@ -116,6 +116,16 @@ def test_the_same_training_is_told_step_by_step(other: Run, same: bool) -> None:
     assert (found.measure, found.change, found.noise) == (None, None, None)
 
 
+def test_without_a_seed_in_common_sameness_is_not_known() -> None:
+    _, numbers = study({"baseline": Run(), "other": Run()})
+    steps = numbers.steps
+    apart = steps[(steps["variant"] == "baseline") ^ (steps["seed"] == 0)]
+    assert claims.same_training(("other", "other"), ("baseline", "baseline"), apart) is None
+    unknown = Evidence("for", None, "other", "baseline", "", None, None, None)
+    assert outcome([unknown]) == "not decidable"
+    assert "no seed in common" in reading(Judged("c", "so", "not decidable", [unknown]))[0]
+
+
 def test_what_was_not_measured_or_did_not_learn_is_not_known() -> None:
     runs = {"baseline": Run(), "other": Run(diverged=True), "guess": Run(test=(0.1, 0.1, 0.1))}
     for name in ("other", "guess"):

@@ -201,15 +201,15 @@ def difference(
     )
 
 
-def same_training(of: RunName, other: RunName, steps: pd.DataFrame) -> bool:
-    """Whether both have the same losses and rates at every step, with every seed that both have."""
+def same_training(of: RunName, other: RunName, steps: pd.DataFrame) -> bool | None:
+    """Whether both have the same losses and rates at every step, with every seed that both have; None without one."""
     own, others = (steps[(steps["variant"] == name[0]) & (steps["run"] == name[1])] for name in (of, other))
     shared = set(own["seed"]) & set(others["seed"])
     own, others = (
         part[part["seed"].isin(shared)].sort_values(["seed", "step"])[["seed", "step", *SAME]].reset_index(drop=True)
         for part in (own, others)
     )
-    return len(own) > 0 and own.equals(others)
+    return own.equals(others) if shared else None
 
 
 def _pictures(of: RunName, other: RunName, answers: Answers) -> float:
@@ -243,7 +243,7 @@ def _evidence(
 ) -> Evidence:
     change = found.change if found and math.isfinite(found.change) else None
     if found is None:
-        met: bool | None = same_training(asked.of, asked.beside, numbers.steps)
+        met = same_training(asked.of, asked.beside, numbers.steps)
     else:
         met = None if noise is None or change is None else change > noise
     of, beside = label(*asked.of), label(*asked.beside)
@@ -252,6 +252,8 @@ def _evidence(
 
 def _sentence(e: Evidence) -> str:
     apart = f" ({e.of} has {e.settings})" if e.settings else ""
+    if e.measure is None and e.met is None:
+        return f"{e.of} and {e.beside} have no seed in common, so that nothing can be told{apart}"
     if e.measure is None:
         same = "is the same training as" if e.met else "is another training than"
         return f"{e.of} {same} {e.beside}{', step by step, with every seed' * bool(e.met)}{apart}"
