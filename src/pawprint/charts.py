@@ -7,7 +7,7 @@ the errors on train and test; the weights' norm where it was measured; and the f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,7 @@ class Curves:
         """Those of some runs."""
         chosen = {(row.variant, row.run) for row in rows}
         frames = (self.scores, self.steps, self.epochs, self.diagnostics)
-        masks = [[pair in chosen for pair in zip(frame["variant"], frame["run"], strict=True)] for frame in frames]
+        masks = [[pair in chosen for pair in _pairs(frame)] for frame in frames]
         return Curves(*(frame[np.array(mask, dtype=bool)] for frame, mask in zip(frames, masks, strict=True)))
 
 
@@ -95,7 +95,7 @@ def _error_panels(epochs: pd.DataFrame, rows: Sequence[RunComparison], x: str, w
     panels = []
     trained = epochs[epochs["epoch"] > 0]
     for title, column in {"Training error": "train_accuracy", "Test error": "test_accuracy"}.items():
-        if column in trained and len(_runs(trained[trained[column].notna()])) == len(rows):
+        if column in epochs and len(_runs(epochs[epochs[column].notna()])) == len(rows):
             curves = _lines(trained.assign(error=100 * (1 - trained[column])), rows, x, "error", with_seeds=with_seeds)
             panels.append(Panel(title, "error (%)", curves, log_y=True))
     return panels
@@ -107,12 +107,25 @@ def _gradient_panels(steps: pd.DataFrame, rows: Sequence[RunComparison], x: str,
         # Of logarithms, as the axis is: one large norm would pull an arithmetic average up for many steps.
         logarithms = steps.assign(smoothed=np.log(steps[column].where(steps[column] > 0)))
         averaged = steps.assign(smoothed=np.exp(smoothed(logarithms, "smoothed")))
-        panels.append(Panel(title, "L2 norm", _lines(averaged, rows, x, column, "smoothed", with_seeds), log_y=True))
+        curves = _lines(averaged, rows, x, column, "smoothed", with_seeds)
+        sound = [row for row in rows if not row.n_diverged] or rows
+        finished = steps[[pair in {(row.variant, row.run) for row in sound} for pair in _pairs(steps)]]
+        panels.append(Panel(title, "L2 norm", curves, log_y=True, top=_head(steps[column], finished[column])))
     return panels
 
 
+def _head(norms: pd.Series, of_finished: pd.Series) -> float | None:
+    """Where to cut a chart of norms: at twice the largest of the runs that finished, if others go beyond."""
+    top = 2 * float(of_finished.max())
+    return top if norms.max() > top else None
+
+
+def _pairs(frame: pd.DataFrame) -> Iterable[tuple[str, str]]:
+    return zip(frame["variant"], frame["run"], strict=True)
+
+
 def _runs(frame: pd.DataFrame) -> set[Any]:
-    return set(zip(frame["variant"], frame["run"], strict=True))
+    return set(_pairs(frame))
 
 
 def _lines(

@@ -65,12 +65,12 @@ def draw_curves(axes: Axes, panel: Panel, x_label: str) -> None:
             label=curve.label,
         )
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
-    if panel.top is not None:
-        axes.set_ylim(0, panel.top)
     if panel.log_y:
         axes.set_yscale("log", nonpositive="mask")
         axes.yaxis.set_major_formatter(ShortLog(labelOnlyBase=False))
         axes.yaxis.set_minor_formatter(ShortLog(labelOnlyBase=False))
     elif panel.as_percent:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}"))
+    if panel.top is not None:
+        axes.set_ylim(None if panel.log_y else 0, panel.top)
     dress(axes, x_label, panel.y_label, panel.title)

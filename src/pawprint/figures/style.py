@@ -11,6 +11,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 COLORS = (
     *("#000000", "#E69F00", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"),
@@ -26,6 +27,7 @@ DASHES: tuple[tuple[float, ...], ...] = (
     (1, 1),
 )
 DPI = 110
+N_COLORS = 256
 PANEL_INCHES = (6.4, 4.2)  # width, height of one panel without its legend
 
 
@@ -51,9 +53,12 @@ def dress(axes: Axes, x_label: str, y_label: str, title: str) -> None:
 
 
 def png(figure: Figure) -> bytes:
-    """A PNG whose bytes depend on the figure alone."""
-    content = io.BytesIO()
-    figure.savefig(content, dpi=DPI, format="png", metadata={"Software": None})
+    """A PNG whose bytes depend on the figure alone, in 256 colors: a third of the size, and git keeps every version."""
+    drawn, content = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, dpi=DPI, format="png", metadata={"Software": None})
+    with Image.open(drawn) as picture:
+        few = picture.convert("RGB").quantize(N_COLORS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    few.save(content, format="png", optimize=True)
     return content.getvalue()
 
 
