@@ -79,8 +79,8 @@ def clone(folder: Path, study: str = ".", **settings: Any) -> Repository:
             shutil.copy2(ROOT / name, folder / name)
     edit(folder / "params.yaml", SMALL | settings, SMALL_DATA)
     edit(folder / "studies/digits/params.yaml", {"seeds": [0], "epochs": 2, "trackers": []}, {})
-    for lock in ("dvc.lock", "studies/digits/dvc.lock"):
-        (folder / lock).unlink(missing_ok=True)
+    for lock in [folder / "dvc.lock", *folder.glob("studies/*/dvc.lock")]:
+        lock.unlink(missing_ok=True)
     repository = Repository(folder)
     repository.run("git", "init", "-q")
     repository.commit("clone")
