@@ -19,7 +19,7 @@ $(READY): requirements.txt pyproject.toml
 	@echo "Setting up .venv (6 GB, a few minutes)" >&2
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
-	@.venv/bin/uv pip install --quiet --python .venv/bin/python -r requirements.txt
+	@.venv/bin/uv pip install --quiet --python .venv/bin/python --compile-bytecode -r requirements.txt
 	@.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps -e .
 	@touch $@
 
