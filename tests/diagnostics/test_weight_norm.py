@@ -1,7 +1,6 @@
 """Norms of weights and biases against the definition."""
 
 import pytest
-import torch
 from torch import nn
 
 from pawprint.diagnostics.weight_norm import weight_norm
@@ -19,4 +18,3 @@ def test_what_is_not_trained_does_not_count() -> None:
     model.bias.requires_grad_(False)
     nn.init.constant_(model.weight, 1.0)
     assert weight_norm(model) == pytest.approx({"weight_norm": 2**0.5, "bias_norm": 0.0})
-    assert torch.is_grad_enabled()

@@ -6,7 +6,6 @@ it is there, from runs/epoch_time.json, measured on this machine. Readings are r
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from pawprint.figures.curves import Curve, Line
 from pawprint.figures.epoch_time import Epoch, epoch_time_figure
 from pawprint.pages.page import data_uri, render
 from pawprint.params import read_study, runs_named
+from pawprint.records import read_record
 from pawprint.report import timing
 from pawprint.report.readings import answer
 from pawprint.summary import grouped, notes, read_rows
@@ -191,10 +191,7 @@ def _csv(name: str) -> pd.DataFrame:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; run: {AGAIN}")
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+    return read_record(path, dict[str, Any], AGAIN)
 
 
 def _png(name: str) -> str:
