@@ -30,15 +30,16 @@ def imports() -> grimp.ImportGraph:
 
 def closure(imports: grimp.ImportGraph, stage: str) -> set[str]:
     """The source files that the stage's process imports, relative to the package; empty __init__ left out."""
-    roots = {"pawprint.stages", f"pawprint.stages.{stage}"}  # the package's own module runs first
+    roots = {"pawprint", "pawprint.stages", f"pawprint.stages.{stage}"}  # a package's own module runs first
     if stage in FOUND_BY_NAME:
         roots |= imports.find_descendants(FOUND_BY_NAME[stage])
     modules = roots.union(*(imports.find_upstream_modules(root) for root in roots))
     files = set()
     for module in modules:
-        place = module.removeprefix("pawprint").removeprefix(".").replace(".", "/")
-        file = f"{place}.py" if (paths.PACKAGE / f"{place}.py").exists() else f"{place}/__init__.py"
-        if (paths.PACKAGE / file).read_text():
+        place = paths.PACKAGE.joinpath(*module.split(".")[1:])
+        source = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        file = source.relative_to(paths.PACKAGE).as_posix()
+        if source.read_text():
             files.add(file)
     return files
 

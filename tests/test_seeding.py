@@ -1,4 +1,10 @@
+import os
+import platform
+import subprocess
+import sys
+
 import numpy as np
+import pytest
 import torch
 
 from pawprint.seeding import generator, preserve_rng
@@ -18,3 +24,17 @@ def test_measuring_leaves_the_random_state_as_it_was() -> None:
         np.random.rand(10)
     assert torch.equal(torch_state, torch.get_rng_state())
     assert np.array_equal(numpy_state, np.random.get_state()[1])  # type: ignore[arg-type]
+
+
+SUM = "import numpy as np; a = np.random.default_rng(0).random((300, 300)); print((a @ a).tobytes().hex()[:4000])"
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="OpenBLAS is told its code on x86 alone")
+def test_linear_algebra_is_the_same_on_every_processor() -> None:
+    def computed(processor: str, code: str) -> str:
+        environment = os.environ | {"OPENBLAS_CORETYPE": processor, "OPENBLAS_NUM_THREADS": "2"}
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout
+
+    assert computed("Haswell", SUM) != computed("Nehalem", SUM)  # what there is to be held
+    assert computed("Haswell", f"import pawprint; {SUM}") == computed("Nehalem", f"import pawprint; {SUM}")

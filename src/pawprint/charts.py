@@ -1,14 +1,15 @@
-"""The figures of `compare`: from all runs' numbers to one figure a question, the bars of all, and why training is slow.
+"""The figures of `compare`: from all runs' numbers to one figure a question, and the bars of all.
 
 A question's figure has the panels for which its runs have numbers: over steps or examples the learning rate, the
 training loss and the gradient's norms; after each epoch the validation accuracy and, where asked for (`epoch_curves`),
-the errors on train and test; the weights' norm where it was measured; and the final scores.
+the errors on train and test; the weights' norm where it was measured; and the final scores. A question that
+tries more rates than there are colors is answered by one panel instead: the error against the learning rate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,17 @@ from pawprint.comparison import TRAINING, RunComparison
 from pawprint.figures.bars import Bar, Score, bars_figure
 from pawprint.figures.curves import Curve, Line, Panel
 from pawprint.figures.question import question_figure
+from pawprint.figures.rates import Rates, rates_figure
+from pawprint.figures.style import COLORS
+from pawprint.labels import differences, effective
+from pawprint.types import RunSpec
 
 SMOOTHING_STEPS = 20  # span of the exponential moving average
 MAX_POINTS = 100  # of a training in a chart: more are not seen, and the files stay small
 MAX_ROWS = 10_000  # of all trainings in a chart
 X_LABELS = {"step": "optimizer steps", "examples_seen": "examples seen"}
 GRADIENT_NORMS = ["gradient_norm_mean", "gradient_norm_total"]
+MIN_RATES = 3  # that make a line
 MAX_RUNS_WITH_SEEDS = 8  # in a figure; of more, lines of single seeds hide the means
 KEYS = {
     True: f"faint: each seed; bold: mean over seeds, losses and norms averaged over about {SMOOTHING_STEPS} steps",
@@ -69,6 +75,28 @@ def overview(table: pd.DataFrame, rows: Sequence[RunComparison]) -> Figure:
     return bars_figure(_bars(table, rows), title, "accuracy (%)")
 
 
+def rates(name: str, specs: Sequence[RunSpec], table: pd.DataFrame) -> Figure | None:
+    """Val's error against the learning rate, where more runs than can be told apart by color differ in it; else None.
+
+    Runs are joined to a line that differ in nothing but their rate.
+    """
+    groups: dict[str, list[RunSpec]] = {}
+    runs = list({(spec.variant, spec.run): spec for spec in specs}.values())
+    for spec in runs:
+        others = {setting: value for setting, value in effective(spec).items() if setting != "lr"}
+        groups.setdefault(repr(others), []).append(spec)
+    if len(runs) <= len(COLORS) or any(len(group) < MIN_RATES for group in groups.values()):
+        return None
+    accuracy = table.groupby(TRAINING[:2])["val_accuracy"].agg(lambda seeds: seeds.mean(skipna=False))
+    lines = []
+    for group in groups.values():
+        by_rate = sorted(group, key=lambda spec: spec.scaled_lr)
+        errors = [100 * (1 - accuracy[(spec.variant, spec.run)]) for spec in by_rate]
+        line = Line(np.array([spec.scaled_lr for spec in by_rate]), np.array(errors))
+        lines.append(Rates(differences(replace(group[0], lr=runs[0].lr), runs[0]) or runs[0].optimizer, line))
+    return rates_figure(lines, _title(name))
+
+
 def question(name: str, x: str, rows: Sequence[RunComparison], curves: Curves, loss_label: str) -> Figure:
     """One question's runs over `x`, a key of X_LABELS; `loss_label` names the training loss and its unit."""
     own = curves.of(rows)
@@ -86,8 +114,11 @@ def question(name: str, x: str, rows: Sequence[RunComparison], curves: Curves, l
     if len(_runs(norms)) == len(rows):
         curves_ = _lines(norms, rows, x, "value", with_seeds=with_seeds)
         panels.append(Panel("Norm of the weight matrices", "L2 norm", curves_))
-    title = name.replace("_", " ").capitalize()
-    return question_figure(title, KEYS[with_seeds], panels, X_LABELS[x], _bars(own.scores, rows))
+    return question_figure(_title(name), KEYS[with_seeds], panels, X_LABELS[x], _bars(own.scores, rows))
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").capitalize()
 
 
 def _error_panels(epochs: pd.DataFrame, rows: Sequence[RunComparison], x: str, with_seeds: bool) -> list[Panel]:

@@ -146,6 +146,16 @@ def test_what_is_missing_is_named_and_no_page_is_written(study: Path, missing: s
     assert not (study / "report.html").exists()
 
 
+@pytest.mark.parametrize("spoiled", ["variant,run\n", "a\0b", "variant,run,seed,epoch,val_accuracy\nx,x,zero,1,much\n"])
+def test_a_table_that_is_none_is_named_and_no_page_is_written(study: Path, spoiled: str) -> None:
+    (study / "plots/compare/train_and_test.csv").write_text(spoiled)
+    done = pawprint(study, "report")
+    assert done.returncode == 1
+    assert "plots/compare/train_and_test.csv: not a table of pawprint's" in done.stderr
+    assert "dvc repro compare --force" in done.stderr
+    assert not (study / "report.html").exists()
+
+
 def test_times_of_a_variant_that_is_not_there_are_refused(study: Path) -> None:
     done = pawprint(study, "batches", module="pawprint.epoch_time")
     assert done.returncode != 0

@@ -11,6 +11,7 @@ from pawprint.figures.curves import Panel, draw_curves
 
 N_COLUMNS = 3
 PANEL_INCHES = (3.7, 2.9)  # width, height of one panel
+SCORE_INCHES = 0.36  # height of a run's scores: their row of panels is as high as they need
 LEGEND_LINE_INCHES = 0.23
 TITLE_INCHES = 0.35
 
@@ -22,9 +23,10 @@ def question_figure(title: str, key: str, panels: Sequence[Panel], x_label: str,
     """
     n_rows = -(-(len(panels) + 1) // N_COLUMNS)
     n_runs = len(bars)
-    height = TITLE_INCHES + PANEL_INCHES[1] * n_rows + LEGEND_LINE_INCHES * (n_runs + 2)
+    heights = [PANEL_INCHES[1]] * (n_rows - 1) + [max(PANEL_INCHES[1], SCORE_INCHES * (n_runs + 2))]
+    height = TITLE_INCHES + sum(heights) + LEGEND_LINE_INCHES * (n_runs + 2)
     figure = Figure(figsize=(PANEL_INCHES[0] * N_COLUMNS, height), layout="constrained")
-    all_axes = figure.subplots(n_rows, N_COLUMNS, squeeze=False).ravel()
+    all_axes = figure.subplots(n_rows, N_COLUMNS, squeeze=False, height_ratios=heights).ravel()
     for axes, panel in zip(all_axes, panels, strict=False):
         draw_curves(axes, panel, x_label)
     draw_scores(all_axes[len(panels)], bars)

@@ -25,9 +25,15 @@ from pawprint.records import read_record
 from pawprint.report import timing
 from pawprint.report.readings import answer
 from pawprint.summary import grouped, notes, read_rows
+from pawprint.tables import read_table
 from pawprint.types import StudySettings
 
 AGAIN = "dvc repro compare"
+TABLES: dict[str, dict[str, type]] = {  # compare's, with the columns that are read of them
+    "validation": {"variant": str, "run": str, "seed": int, "epoch": int, "val_accuracy": float},
+    "train_and_test": {"variant": str, "run": str, "seed": int, "epoch": int}
+    | dict.fromkeys(["training_loss", "train_accuracy", "test_accuracy"], float),
+}
 TIMED = "batch_size"  # the variant whose epochs are timed
 
 
@@ -184,10 +190,7 @@ def _time_figure(times: timing.EpochTimes, train: pd.DataFrame) -> Figure:
 
 
 def _csv(name: str) -> pd.DataFrame:
-    path = paths.COMPARISON_CHARTS / f"{name}.csv"
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; run: {AGAIN}")
-    return pd.read_csv(path, dtype={"variant": str, "run": str})
+    return read_table(paths.COMPARISON_CHARTS / f"{name}.csv", TABLES[name], AGAIN)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from pawprint.params import read_resolved, read_study, runs_named
 from pawprint.records import read_record
 from pawprint.stages.entry import run_stage
 from pawprint.summary import print_summary
+from pawprint.tables import read_table
 from pawprint.types import SCORES, RunSpec, StudySettings
 
 SIGNIFICANT_DIGITS = "%.6g"
@@ -116,6 +117,9 @@ def _draw_questions(
     for question, variants in (study.questions or {"all": list(study.variants)}).items():
         chosen = [rows[names.index(name)] for variant in variants for name in runs_named(variant, names)]
         own = [spec for spec in specs if any((spec.variant, spec.run) == (row.variant, row.run) for row in chosen)]
+        if by_rate := charts.rates(question, own, curves.scores):
+            save(by_rate, paths.COMPARISON_CHARTS / f"{question}.png")
+            continue
         loss = LOSS_LABELS.get("/".join({spec.loss for spec in own}), "loss, of each run its own")
         figure = charts.question(question, "examples_seen", chosen, curves, loss)
         save(figure, paths.COMPARISON_CHARTS / f"{question}.png")
@@ -177,7 +181,7 @@ def _answers(specs: list[RunSpec], table: pd.DataFrame) -> Answers:
     parts = []
     for variant in dict.fromkeys(spec.variant for spec in specs):
         path = paths.test_tables(variant) / "predictions.csv"
-        parts.append(_table(path, f"dvc repro test@{variant}", PREDICTIONS, keep_default_na=False))
+        parts.append(read_table(path, PREDICTIONS, f"dvc repro test@{variant}", keep_default_na=False))
     predictions = pd.concat(parts)
     twice = predictions[predictions.duplicated([*TRAINING, "image_name"])]
     if len(twice):
@@ -214,7 +218,7 @@ def _curves(specs: list[RunSpec], kind: str) -> pd.DataFrame:
     for spec in specs:
         path = paths.train_outputs(spec.variant).curves / f"{spec.key}-{kind}.csv"
         own = dict.fromkeys([f"{split}_accuracy" for split in spec.epoch_curves] if kind == "epochs" else [], float)
-        part = _table(path, f"dvc repro train@{spec.variant}", CURVES[kind] | own)
+        part = read_table(path, CURVES[kind] | own, f"dvc repro train@{spec.variant}")
         for position, (name, value) in enumerate(_identity(spec).items()):
             part.insert(position, name, value)
         parts.append(part)
@@ -226,7 +230,7 @@ def _diagnostics(specs: list[RunSpec]) -> pd.DataFrame:
     parts = [pd.DataFrame(columns=[*IDENTITY, *DIAGNOSTICS])]
     for spec in (spec for spec in specs if spec.diagnostics):
         path = paths.train_outputs(spec.variant).curves / f"{spec.key}-diagnostics.csv"
-        parts.append(_table(path, f"dvc repro train@{spec.variant}", DIAGNOSTICS).assign(**_identity(spec)))
+        parts.append(read_table(path, DIAGNOSTICS, f"dvc repro train@{spec.variant}").assign(**_identity(spec)))
     return pd.concat(parts[1:] or parts, ignore_index=True)
 
 
@@ -270,16 +274,6 @@ def _write_tables(
     for name, frame in frames.items():
         text = frame.to_csv(index=False, float_format=SIGNIFICANT_DIGITS, lineterminator="\n")
         atomic.write_text(paths.COMPARISON_CHARTS / f"{name}.csv", text)
-
-
-def _table(path: Path, command: str, columns: dict[str, type], **options: Any) -> pd.DataFrame:
-    """A CSV that a stage wrote, with (at least) these columns of these types."""
-    _require(path, command)
-    try:
-        return pd.read_csv(path, dtype=columns, **options)[list(columns)]
-    except (ValueError, KeyError) as error:  # pandas' parser and encoding errors are ValueErrors
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: not a table of pawprint's ({reason}); write it anew: {command} --force") from None
 
 
 def _require(path: Path, command: str) -> None:
