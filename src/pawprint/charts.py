@@ -26,8 +26,7 @@ from pawprint.labels import differences, effective
 from pawprint.types import RunSpec
 
 SMOOTHING_STEPS = 20  # span of the exponential moving average
-MAX_POINTS = 100  # of a training in a chart: more are not seen, and the files stay small
-MAX_ROWS = 10_000  # of all trainings in a chart
+MAX_POINTS = 100  # of a line: more are not seen
 X_LABELS = {"step": "optimizer steps", "examples_seen": "examples seen"}
 GRADIENT_NORMS = ["gradient_norm_mean", "gradient_norm_total"]
 MIN_RATES = 3  # that make a line
@@ -56,11 +55,9 @@ class Curves:
         return Curves(*(frame[np.array(mask, dtype=bool)] for frame, mask in zip(frames, masks, strict=True)))
 
 
-def thinned(frame: pd.DataFrame) -> pd.DataFrame:
-    """Of each training MAX_POINTS rows at even distances, the first and the last among them; fewer of very many."""
-    trainings = frame.groupby(TRAINING, sort=False)
-    n_points = max(2, min(MAX_POINTS, MAX_ROWS // trainings.ngroups))
-    return pd.concat([part.iloc[_evenly(len(part), n_points)] for _, part in trainings])
+def evenly(n: int, n_points: int = MAX_POINTS) -> np.ndarray:
+    """At most `n_points` row numbers of `n`, the first and the last among them."""
+    return np.linspace(0, n - 1, min(n, n_points)).round().astype(int)
 
 
 def smoothed(steps: pd.DataFrame, column: str) -> pd.Series:
@@ -69,14 +66,20 @@ def smoothed(steps: pd.DataFrame, column: str) -> pd.Series:
     return values.transform(lambda training: training.ewm(span=SMOOTHING_STEPS).mean()).where(steps[column].notna())
 
 
+def smoothed_norm(steps: pd.DataFrame, column: str) -> pd.Series:
+    """The same of logarithms, as the axis of norms is: one large norm would pull an average up for many steps."""
+    logarithms = steps.assign(logarithm=np.log(steps[column].where(steps[column] > 0)))
+    return np.exp(smoothed(logarithms, "logarithm"))
+
+
 def overview(table: pd.DataFrame, rows: Sequence[RunComparison]) -> Figure:
     """The final scores of all runs."""
     title = "Test accuracy: mean, and each seed with its 95 % interval"
     return bars_figure(_bars(table, rows), title, "accuracy (%)")
 
 
-def rates(name: str, specs: Sequence[RunSpec], table: pd.DataFrame) -> Figure | None:
-    """Val's error against the learning rate, where more runs than can be told apart by color differ in it; else None.
+def rate_lines(specs: Sequence[RunSpec], table: pd.DataFrame) -> list[Rates]:
+    """Val's error against the learning rate, where more runs than can be told apart by color differ in it; else empty.
 
     Runs are joined to a line that differ in nothing but their rate.
     """
@@ -86,7 +89,7 @@ def rates(name: str, specs: Sequence[RunSpec], table: pd.DataFrame) -> Figure | 
         others = {setting: value for setting, value in effective(spec).items() if setting != "lr"}
         groups.setdefault(repr(others), []).append(spec)
     if len(runs) <= len(COLORS) or any(len(group) < MIN_RATES for group in groups.values()):
-        return None
+        return []
     accuracy = table.groupby(TRAINING[:2])["val_accuracy"].agg(lambda seeds: seeds.mean(skipna=False))
     lines = []
     for group in groups.values():
@@ -94,6 +97,11 @@ def rates(name: str, specs: Sequence[RunSpec], table: pd.DataFrame) -> Figure | 
         errors = [100 * (1 - accuracy[(spec.variant, spec.run)]) for spec in by_rate]
         line = Line(np.array([spec.scaled_lr for spec in by_rate]), np.array(errors))
         lines.append(Rates(differences(replace(group[0], lr=runs[0].lr), runs[0]) or runs[0].optimizer, line))
+    return lines
+
+
+def rates(name: str, lines: Sequence[Rates]) -> Figure:
+    """A question that is answered by such lines."""
     return rates_figure(lines, _title(name))
 
 
@@ -135,9 +143,7 @@ def _error_panels(epochs: pd.DataFrame, rows: Sequence[RunComparison], x: str, w
 def _gradient_panels(steps: pd.DataFrame, rows: Sequence[RunComparison], x: str, with_seeds: bool) -> list[Panel]:
     panels = []
     for title, column in zip(["Mean gradient norm", "Total gradient norm"], GRADIENT_NORMS, strict=True):
-        # Of logarithms, as the axis is: one large norm would pull an arithmetic average up for many steps.
-        logarithms = steps.assign(smoothed=np.log(steps[column].where(steps[column] > 0)))
-        averaged = steps.assign(smoothed=np.exp(smoothed(logarithms, "smoothed")))
+        averaged = steps.assign(smoothed=smoothed_norm(steps, column))
         curves = _lines(averaged, rows, x, column, "smoothed", with_seeds)
         sound = [row for row in rows if not row.n_diverged] or rows
         finished = steps[[pair in {(row.variant, row.run) for row in sound} for pair in _pairs(steps)]]
@@ -186,13 +192,8 @@ def _mean(seeds: pd.DataFrame) -> pd.Series:
     return mean.where(mean.isna() | (lowest != seeds.max(axis=1)), lowest)
 
 
-def _evenly(n: int, n_points: int = MAX_POINTS) -> np.ndarray:
-    """At most `n_points` row numbers of `n`, the first and the last among them."""
-    return np.linspace(0, n - 1, min(n, n_points)).round().astype(int)
-
-
 def _line(x: np.ndarray, y: np.ndarray) -> Line:
-    rows = _evenly(len(x))
+    rows = evenly(len(x))
     return Line(x[rows], y[rows])
 
 

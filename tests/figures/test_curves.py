@@ -1,6 +1,5 @@
 """Figures: what is drawn is what was given, readable, and the same bytes each time."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,6 @@ from pawprint.figures.bars import Bar, Score, bars_figure
 from pawprint.figures.curves import Curve, Line, Panel, draw_curves
 from pawprint.figures.question import question_figure
 from pawprint.figures.style import COLORS, DASHES, color, line_style, save
-
-ROOT = Path(__file__).parents[2]
 
 
 def curve(label: str, level: float, n_seeds: int = 2) -> Curve:
@@ -109,12 +106,6 @@ def test_styles_of_two_rounds_are_distinct():
     n = 2 * len(COLORS)
     assert len({(color(i), line_style(i)) for i in range(n)}) == n
     assert len({line_style(i) for i in range(len(DASHES))}) == len(DASHES)
-
-
-@pytest.mark.parametrize("name", ["by_variant", "by_variant_log", "intervals"])
-def test_dvc_templates_share_the_palette(name: str):
-    template = json.loads((ROOT / f".dvc/plots/{name}.json").read_text())
-    assert template["encoding"]["color"]["scale"]["range"] == list(COLORS)
 
 
 def test_bars_show_every_score_and_its_interval():

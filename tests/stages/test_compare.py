@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pawprint import charts, paths
+from pawprint import charts, paths, plot_tables
 from pawprint.diagnostics import slowness
 from pawprint.errors import DataError
 from pawprint.params import read_study, resolved_yaml
@@ -105,6 +105,17 @@ def write_brightness(specs: list[RunSpec]) -> None:
     paths.probe_metrics("baseline").write_text(json.dumps({"brightness": found, "rotation": found}))
 
 
+def write_range_test() -> None:
+    numbers = {"rate_baseline": 1e-3, "verdict_baseline": 0, "rate_zeta": 0.1, "verdict_zeta": 1, "rate_two/first": 0.2}
+    without = {"output_shape": {"numbers": {}, "table": None}}
+    report = {"mlp, adam": {**without, "learning_rate": {"numbers": numbers, "table": "mlp-adam-learning_rate.csv"}}}
+    paths.CHECK_FIGURES.mkdir(parents=True)
+    paths.CHECK_REPORT.parent.mkdir(parents=True)
+    paths.CHECK_REPORT.write_text(json.dumps(report | {"mlp, sgd": without}))
+    curve = pd.DataFrame({"lr": [1e-3, 1e-2], "loss": [2.0, 1.0], "smoothed": [2.1, 1.1]})
+    curve.to_csv(paths.CHECK_FIGURES / "mlp-adam-learning_rate.csv", index=False)
+
+
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -118,6 +129,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_predictions(variant, own)
         for spec in own:
             write_curves(spec)
+    write_range_test()
     write_brightness([spec for spec in specs if spec.variant == "baseline"])
     return tmp_path
 
@@ -126,7 +138,7 @@ def chart(name: str) -> pd.DataFrame:
     return pd.read_csv(paths.COMPARISON_CHARTS / f"{name}.csv")
 
 
-CHARTS = ("learning_rate", "training_loss", "gradient_norm", "validation", "test_accuracy", "brightness", "rotation")
+CHARTS = ("questions/rate", "questions/batch", "validation", "test_accuracy", "brightness", "rotation")
 
 
 def test_compare_writes_table_and_charts(study: Path, capsys: pytest.CaptureFixture[str]):
@@ -142,7 +154,7 @@ def test_compare_writes_table_and_charts(study: Path, capsys: pytest.CaptureFixt
     assert "same settings" in capsys.readouterr().out
     for name in CHARTS:
         assert list(chart(name).columns[:4]) == ["variant", "run", "seed", "pretrained_on"]
-    check_step_charts()
+    check_steps()
     check_gaps()
 
 
@@ -211,9 +223,67 @@ def test_charts_of_many_trainings_have_fewer_points_of_each() -> None:
     steps = pd.DataFrame(
         {"variant": "v", "run": np.repeat(np.arange(400), 50), "seed": 0, "step": np.tile(range(50), 400)}
     )
-    few = charts.thinned(steps)
-    assert len(few) == charts.MAX_ROWS
+    few = plot_tables.thinned(steps)
+    assert len(few) == 400 * (plot_tables.MAX_ROWS // 400)
     assert set(few.groupby("run")["step"].agg(["min", "max"]).itertuples(index=False, name=None)) == {(0, 49)}
+
+
+def test_a_questions_chart_has_its_runs_scores_with_noise_and_says_what_it_asks(study: Path):
+    compare.main()
+    asked = chart("questions/batch")
+    assert dict(asked.iloc[0][["place", "study", "question", "loss"]]) == {
+        "place": 2, "study": "small", "question": "batch", "loss": "cross-entropy (nats)",
+    }  # fmt: skip
+    assert asked.iloc[1:][["place", "study", "question", "loss"]].isna().all(axis=None)
+    assert set(asked["variant"]) == {"baseline", "larger"}
+    runs, seeds = (asked[asked["kind"] == kind].set_index("variant") for kind in ("run", "seed"))
+    table = json.loads(paths.COMPARISON.read_text())
+    for variant in ("baseline", "larger"):
+        mean = table[variant][variant]["scores"]["test_accuracy"]
+        assert runs["test_accuracy"][variant] == seeds["test_accuracy"][variant].mean() == mean
+    change = table["zeta"]["zeta"]["change"]
+    zeta = chart("questions/rate").query("kind == 'run'").set_index("variant").loc["zeta"]
+    assert zeta["test_accuracy"] - zeta["against_accuracy"] == pytest.approx(change, abs=1e-6)
+    assert zeta["noise"] == pytest.approx(table["zeta"]["zeta"]["noise"], rel=1e-5)
+    assert np.isnan(runs["noise"]["baseline"])
+
+
+def test_confusions_are_shares_of_a_class_over_the_seeds_of_what_is_probed(study: Path):
+    compare.main()
+    shares = pd.read_csv(paths.COMPARISON_CHARTS / "confusion.csv", keep_default_na=False)
+    assert set(shares["variant"]) == {"baseline"}
+    assert set(shares["actual"]) == {"NA", "1", *"abcdefgh"}
+    assert np.allclose(shares.groupby("actual")["share"].sum(), 1, atol=1e-5)
+    right = shares[shares["actual"] == shares["predicted"]].set_index("actual")["share"]
+    assert right["a"] == pytest.approx((320 + 324) / 800, abs=0.01)
+
+
+def test_range_tests_have_their_curve_and_the_configured_rates(study: Path):
+    compare.main()
+    tests = chart("range_test")
+    assert set(tests["subject"]) == {"mlp, adam"}
+    assert list(tests["smoothed"].dropna()) == [2.1, 1.1]
+    verdicts = tests.dropna(subset=["label"]).set_index("label")["verdict"]
+    assert dict(verdicts) == {"baseline": "sensible", "zeta": "too large", "two/first": "no verdict"}
+
+
+def test_a_question_of_many_rates_is_one_table(study: Path):
+    grid = ", ".join(f"r{number}: {{lr: {0.001 * (number + 1)}}}" for number in range(16))
+    paths.PARAMS.write_text(
+        PARAMS.replace("  baseline: {}\n", f"  baseline: {{}}\n  grid: {{seeds: [0], runs: {{{grid}}}}}\n")
+        .replace("  rate: [zeta, baseline]", "  rate: [grid]")
+    )  # fmt: skip
+    _, specs = read_study(paths.PARAMS)
+    own = [spec for spec in specs if spec.variant == "grid"]
+    paths.resolved("grid").write_text(resolved_yaml(own))
+    write_metrics("grid", own)
+    write_predictions("grid", own)
+    for spec in own:
+        write_curves(spec)
+    compare.main()
+    assert list(chart("rates")["lr"]) == pytest.approx([spec.lr for spec in own])
+    assert [path.stem for path in (paths.COMPARISON_CHARTS / "questions").iterdir()] == ["batch"]
+    assert (paths.COMPARISON_CHARTS / "rate.png").is_file()
 
 
 def test_charts_say_what_pretrained_weights_were_trained_on(study: Path):
@@ -227,15 +297,17 @@ def test_charts_say_what_pretrained_weights_were_trained_on(study: Path):
         assert sources.drop("baseline").isna().all()
 
 
-def check_step_charts() -> None:
-    losses = chart("training_loss")
-    one = losses[(losses["variant"] == "baseline") & (losses["seed"] == 0)]
-    assert len(one) == charts.MAX_POINTS
+def check_steps() -> None:
+    steps = chart("questions/rate").query("kind == 'step'")
+    one = steps[(steps["variant"] == "baseline") & (steps["seed"] == 0)]
+    assert len(one) == plot_tables.MAX_POINTS
     assert (one["step"].iloc[0], one["step"].iloc[-1]) == (1, N_STEPS)
     assert one["examples_seen"].iloc[-1] == 32 * N_STEPS
     assert one["training_loss"].iloc[0] == one["training_loss_smoothed"].iloc[0] == 2.0
     reference = smoothed_slowly(2.0 / np.arange(1, N_STEPS + 1))
     assert one["training_loss_smoothed"].iloc[-1] == pytest.approx(reference, rel=1e-5)
+    reference = np.exp(smoothed_slowly(-np.log(np.arange(1, N_STEPS + 1))))
+    assert one["gradient_norm_total_smoothed"].iloc[-1] == pytest.approx(reference, rel=1e-5)
 
 
 def smoothed_slowly(values: np.ndarray) -> float:
@@ -245,21 +317,21 @@ def smoothed_slowly(values: np.ndarray) -> float:
 
 
 def check_gaps() -> None:
-    lines = (paths.COMPARISON_CHARTS / "training_loss.csv").read_text().splitlines()
-    last = next(line for line in lines if line.startswith("zeta,zeta,1,,40,"))
-    assert last == "zeta,zeta,1,,40,1280,,"
-    for path in paths.COMPARISON_CHARTS.glob("*.csv"):
+    last = chart("questions/rate").query("variant == 'zeta' and seed == 1 and kind == 'step'").iloc[-1]
+    assert last["step"] == 40
+    assert last[["training_loss", "training_loss_smoothed"]].isna().all()
+    for path in paths.COMPARISON_CHARTS.rglob("*.csv"):
         assert not {"nan", "inf"} & set(path.read_text().lower().replace("\n", ",").split(","))
 
 
 def test_compare_twice_writes_the_same_bytes(study: Path):
     outputs = (paths.COMPARISON.parent, paths.COMPARISON_CHARTS)
     compare.main()
-    first = {path: path.read_bytes() for folder in outputs for path in folder.iterdir()}
+    first = {path: path.read_bytes() for folder in outputs for path in folder.rglob("*.*")}
     for folder in outputs:
         shutil.rmtree(folder)
     compare.main()
-    assert first == {path: path.read_bytes() for folder in outputs for path in folder.iterdir()}
+    assert first == {path: path.read_bytes() for folder in outputs for path in folder.rglob("*.*")}
 
 
 @pytest.mark.parametrize(
@@ -271,6 +343,8 @@ def test_compare_twice_writes_the_same_bytes(study: Path):
         ("metrics/probe/baseline.json", "dvc repro probe@baseline"),
         ("plots/test/zeta/predictions.csv", "dvc repro test@zeta"),
         ("plots/train/two/first-s1-steps.csv", "dvc repro train@two"),
+        ("metrics/check/report.json", "dvc repro check"),
+        ("plots/check/mlp-adam-learning_rate.csv", "dvc repro check"),
     ],
 )
 def test_missing_input_names_file_and_command(study: Path, missing: str, command: str):

@@ -2,8 +2,8 @@
 
 The first seven colors are Okabe and Ito's (2008), told apart by color-blind readers; their yellow is left out, being
 too pale for a line on white. The next seven are of Paul Tol's muted scheme (2021). Each color comes with a dash pattern
-of its own, so that a black-and-white print still tells the variants apart. `.dvc/plots/*.json` use the same colors
-(a test holds that), and dashes for revisions.
+of its own, so that a black-and-white print still tells the variants apart. The charts of `dvc plots` use the same
+colors, shapes in place of the dashes, and dashes for revisions.
 """
 
 import io

@@ -8,6 +8,7 @@ every training, outlast a new check.
 import csv
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -141,7 +142,7 @@ def _fits(spec: RunSpec, data: Data) -> None:
 def _write(report: Report, levels: dict[str, str], study: str) -> None:
     """The report as JSON and as a page, each finding's figure and table beside it."""
     as_json = {
-        subject: {name: {"level": levels[name], **finding.as_json()} for name, finding in findings.items()}
+        subject: {name: _as_json(subject, name, levels[name], finding) for name, finding in findings.items()}
         for subject, findings in report.items()
     }
     atomic.write_json(paths.CHECK_REPORT, as_json)
@@ -154,12 +155,22 @@ def _write(report: Report, levels: dict[str, str], study: str) -> None:
     atomic.write_text(paths.CHECK_FIGURES / "report.html", findings_page(f"{study}: before training", lead, groups))
     for subject, findings in report.items():
         for name, finding in findings.items():
-            place = paths.CHECK_FIGURES / (name if subject == PICTURES else f"{subject.replace(', ', '-')}-{name}")
             if finding.figure is not None:
-                save(finding.figure, place.with_suffix(".png"))
+                save(finding.figure, _place(subject, name, ".png"))
             if finding.table:
                 table = pd.DataFrame(finding.table).to_csv(index=False, lineterminator="\n")
-                atomic.write_text(place.with_suffix(".csv"), table)
+                atomic.write_text(_place(subject, name, ".csv"), table)
+
+
+def _place(subject: str, check: str, suffix: str) -> Path:
+    """Where a finding's figure or table goes."""
+    name = check if subject == PICTURES else f"{subject.replace(', ', '-')}-{check}"
+    return paths.CHECK_FIGURES / f"{name}{suffix}"
+
+
+def _as_json(subject: str, name: str, level: str, finding: Finding) -> dict[str, Any]:
+    table = _place(subject, name, ".csv").name if finding.table else None
+    return {"level": level, **finding.as_json(), "table": table}
 
 
 def _excluded(names: list[str]) -> str:

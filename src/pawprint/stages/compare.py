@@ -1,11 +1,11 @@
 """Stage `compare`: every run of the study in one table, and one figure for each question.
 
-Reads what `resolve`, `train`, `test` and `probe` left for each variant; writes the table, a long CSV for each chart
-(columns variant, run, seed, pretrained_on, then values) that `dvc plots` draws, and for each of `questions:` in
-params.yaml a PNG over examples seen; a second one over optimizer steps where the runs' batch sizes differ, as only
-then it looks another way. Without questions all variants together are one, `all`. Then what becomes of `claims:`, and
-of runs whose curvature was measured why they are slow where they are slow. Everything is small and tracked by git, so
-that the charts are there on a fresh clone without a pull.
+Reads what `resolve`, `check`, `train`, `test` and `probe` left for each variant; writes the table, a long CSV for each
+chart that `dvc plots` draws (`plot_tables`), and for each of `questions:` in params.yaml a PNG over examples seen; a
+second one over optimizer steps where the runs' batch sizes differ, as only then it looks another way. Without questions
+all variants together are one, `all`. Then what becomes of `claims:`, and of runs whose curvature was measured why they
+are slow where they are slow. Everything is small and tracked by git, so that the charts are there on a fresh clone
+without a pull.
 """
 
 import re
@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import pandas as pd
 
-from pawprint import atomic, charts, claims, paths
+from pawprint import atomic, charts, claims, paths, plot_tables
 from pawprint.comparison import TRAINING, Answers, RunComparison, as_json, compare, guess
 from pawprint.diagnostics.slowness import verdicts
 from pawprint.errors import DataError
@@ -25,16 +25,14 @@ from pawprint.figures.slowness import slowness_figure
 from pawprint.figures.style import save
 from pawprint.labels import label
 from pawprint.params import read_resolved, read_study, runs_named
+from pawprint.plot_tables import IDENTITY, VALIDATION
 from pawprint.records import read_record
 from pawprint.stages.entry import run_stage
 from pawprint.summary import print_summary
 from pawprint.tables import read_table
-from pawprint.types import SCORES, RunSpec, StudySettings
+from pawprint.types import RunSpec, StudySettings
 
 SIGNIFICANT_DIGITS = "%.6g"
-IDENTITY = [*TRAINING, "pretrained_on"]
-LOSSES = ["training_loss", "training_loss_smoothed"]
-VALIDATION = [f"val_{score}" for score in SCORES]
 EPOCH_CURVES = ["train_accuracy", "test_accuracy"]  # where `epoch_curves` asks for them
 PROBED_CURVES = {"brightness": "factor", "rotation": "degrees"}  # probe → what the pictures are changed by
 CURVES: dict[str, dict[str, type]] = {  # what is drawn of them
@@ -48,6 +46,13 @@ PREDICTIONS: dict[str, type] = dict.fromkeys(("variant", "run", "image_name", "a
     "seed": int
 }
 Entry = TypeVar("Entry")
+RATE_CHECK = "learning_rate"
+RATE_VERDICTS: dict[float | None, str] = {
+    -1: "too small",
+    0: "sensible",
+    1: "too large",
+}  # as the check's numbers say it
+RANGE_TEST: dict[str, type] = dict.fromkeys(["lr", "loss", "smoothed"], float)
 ACCURACY_AT = re.compile(r"accuracy_([\d.]+)")  # a probe's number, at a strength
 
 
@@ -83,6 +88,14 @@ class TestedRuns:
 
 
 @dataclass(frozen=True)
+class Checked:
+    """What metrics/check says of one check of one subject."""
+
+    numbers: dict[str, float | None]
+    table: str | None  # its file in plots/check
+
+
+@dataclass(frozen=True)
 class Probed:
     """What metrics/probe says of one probe of one training."""
 
@@ -94,7 +107,8 @@ def main() -> None:
     study, _ = read_study(paths.PARAMS)
     specs = _specs(study)
     table = _scores(specs)
-    answers = _answers(specs, table)
+    predictions = _predictions(specs)
+    answers = _answers(predictions, table)
     against = {variant: delta["against"] for variant, delta in study.variants.items() if delta.get("against")}
     rows = compare(specs, table, answers, against)
     atomic.write_json(paths.COMPARISON, as_json(rows))
@@ -102,9 +116,16 @@ def main() -> None:
     steps["training_loss_smoothed"] = charts.smoothed(steps, "training_loss")
     claimed = claims.judge(study.claims, specs, claims.Numbers(table, answers, steps, epochs, diagnostics))
     atomic.write_json(paths.CLAIMS, claims.as_json(claimed))
-    probed = {probe: _probed_curve(specs, study.probed, probe, strength) for probe, strength in PROBED_CURVES.items()}
-    _write_tables(table, steps, epochs, diagnostics, probed)
-    save(charts.overview(table, rows), paths.COMPARISON_CHARTS / "test_accuracy.png")
+    _write_tables({
+        "validation": epochs[[*IDENTITY, *charts.X_LABELS, "epoch", *VALIDATION]],
+        "train_and_test": _train_and_test(epochs),
+        "diagnostics": diagnostics[[*IDENTITY, *DIAGNOSTICS]],
+        "test_accuracy": plot_tables.scores(rows, table),
+        "confusion": plot_tables.confusion(_of_probed(study, predictions)),
+        "range_test": _range_tests(),
+        **{probe: _probed_curve(specs, study.probed, probe, strength) for probe, strength in PROBED_CURVES.items()},
+    })  # fmt: skip
+    save(charts.overview(table, rows), _figure("test_accuracy"))
     _draw_questions(study, specs, rows, charts.Curves(table, steps, epochs, diagnostics))
     atomic.write_json(paths.SLOWNESS, _draw_slowness(diagnostics, steps))
     print_summary(rows)
@@ -113,19 +134,29 @@ def main() -> None:
 def _draw_questions(
     study: StudySettings, specs: Sequence[RunSpec], rows: Sequence[RunComparison], curves: charts.Curves
 ) -> None:
+    """Each question's PNG and its table; all that are answered by learning rates are in one table, if there are any."""
     names = [(row.variant, row.run) for row in rows]
-    for question, variants in (study.questions or {"all": list(study.variants)}).items():
+    tables, of_rates = {}, [pd.DataFrame(columns=["label", "lr", "val_error"])]
+    for place, (question, variants) in enumerate((study.questions or {"all": list(study.variants)}).items(), 1):
         chosen = [rows[names.index(name)] for variant in variants for name in runs_named(variant, names)]
         own = [spec for spec in specs if any((spec.variant, spec.run) == (row.variant, row.run) for row in chosen)]
-        if by_rate := charts.rates(question, own, curves.scores):
-            save(by_rate, paths.COMPARISON_CHARTS / f"{question}.png")
+        words = study.asks.get(question, question.replace("_", " "))
+        if lines := charts.rate_lines(own, curves.scores):
+            save(charts.rates(question, lines), _figure(question))
+            of_rates.append(plot_tables.rates(place, study.study, words, lines))
             continue
         loss = LOSS_LABELS.get("/".join({spec.loss for spec in own}), "loss, of each run its own")
-        figure = charts.question(question, "examples_seen", chosen, curves, loss)
-        save(figure, paths.COMPARISON_CHARTS / f"{question}.png")
+        tables[question] = plot_tables.question(place, study.study, words, loss, chosen, curves)
+        save(charts.question(question, "examples_seen", chosen, curves, loss), _figure(question))
         if len({spec.batch_size for spec in own}) > 1:
-            figure = charts.question(f"{question}_by_step", "step", chosen, curves, loss)
-            save(figure, paths.COMPARISON_CHARTS / f"{question}_by_step.png")
+            by_step = f"{question}_by_step"
+            save(charts.question(by_step, "step", chosen, curves, loss), _figure(by_step))
+    _write_tables({f"questions/{question}": table for question, table in tables.items()})
+    _write_tables({"rates": pd.concat(of_rates[1:] or of_rates)})
+
+
+def _figure(name: str) -> Path:
+    return paths.COMPARISON_CHARTS / f"{name}.png"
 
 
 def _draw_slowness(diagnostics: pd.DataFrame, steps: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -136,13 +167,13 @@ def _draw_slowness(diagnostics: pd.DataFrame, steps: pd.DataFrame) -> dict[str, 
             continue
         logged = steps[(steps["variant"] == variant) & (steps["run"] == run) & (steps["seed"] == seed)]
         windows = verdicts(measured, logged)
-        name, file = f"{label(variant, run)}, seed {seed}", f"slowness_{variant}_{run}_s{seed}.png"
+        name, file = f"{label(variant, run)}, seed {seed}", f"slowness_{variant}_{run}_s{seed}"
         figure = slowness_figure(measured, logged, windows, f"Why training is slow where it is slow: {name}")
-        save(figure, paths.COMPARISON_CHARTS / file)
+        save(figure, _figure(file))
         last_epochs = logged.set_index("step")["epoch"]
         windows = windows.assign(last_epoch=windows["last_step"].map(last_epochs))
         columns = ["first_step", "last_step", "last_epoch", "verdict", "reading"]
-        found[name] = {"figure": file, "windows": windows[columns].to_dict("records")}
+        found[name] = {"figure": f"{file}.png", "windows": windows[columns].to_dict("records")}
     return found
 
 
@@ -176,8 +207,8 @@ def _identity(spec: RunSpec) -> dict[str, Any]:
     return {name: getattr(spec, name) for name in IDENTITY}
 
 
-def _answers(specs: list[RunSpec], table: pd.DataFrame) -> Answers:
-    """Which test pictures each training got right; DataError where they are not those of the table."""
+def _predictions(specs: Sequence[RunSpec]) -> pd.DataFrame:
+    """Each training's answer to each test picture, and whether it is `correct` (1.0 or 0.0)."""
     parts = []
     for variant in dict.fromkeys(spec.variant for spec in specs):
         path = paths.test_tables(variant) / "predictions.csv"
@@ -188,7 +219,16 @@ def _answers(specs: list[RunSpec], table: pd.DataFrame) -> Answers:
         variant, name = twice[["variant", "image_name"]].iloc[0]
         path = paths.test_tables(variant) / "predictions.csv"
         raise DataError(f"{path}: more than one answer to {name}; run: dvc repro --force test@{variant}")
-    predictions["correct"] = (predictions["actual"] == predictions["predicted"]).astype(float)
+    return predictions.assign(correct=(predictions["actual"] == predictions["predicted"]).astype(float))
+
+
+def _of_probed(study: StudySettings, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Those of the variants that `probe` looks into; of the first variant, where there are none."""
+    return predictions[predictions["variant"].isin(study.probed or list(study.variants)[:1])]
+
+
+def _answers(predictions: pd.DataFrame, table: pd.DataFrame) -> Answers:
+    """Which test pictures each training got right; DataError where they are not those of the table."""
     correct = predictions.pivot(index=TRAINING, columns="image_name", values="correct")
     correct = correct.reindex(pd.MultiIndex.from_frame(table[TRAINING]))
     # float32 probabilities may tie where training told two classes apart, so one picture may differ.
@@ -251,26 +291,32 @@ def _probed_curve(specs: list[RunSpec], probed: tuple[str, ...], probe: str, str
     return pd.DataFrame(rows, columns=[*IDENTITY, strength, *charts.INTERVAL])
 
 
-def _write_tables(
-    table: pd.DataFrame,
-    steps: pd.DataFrame,
-    epochs: pd.DataFrame,
-    diagnostics: pd.DataFrame,
-    probed: dict[str, pd.DataFrame],
-) -> None:
-    few = charts.thinned(steps)
-    x_steps = [*IDENTITY, *charts.X_LABELS]
-    errors = epochs.reindex(columns=[*x_steps, "epoch", "training_loss", *EPOCH_CURVES]).dropna(subset=EPOCH_CURVES)
-    frames = {
-        "learning_rate": few[[*x_steps, "learning_rate"]],
-        "training_loss": few[[*x_steps, *LOSSES]],
-        "gradient_norm": few[[*x_steps, *charts.GRADIENT_NORMS]],
-        "validation": epochs[[*x_steps, "epoch", *VALIDATION]],
-        "train_and_test": errors,
-        "diagnostics": diagnostics[[*IDENTITY, *DIAGNOSTICS]],
-        "test_accuracy": table[[*IDENTITY, *charts.INTERVAL, "n_test"]],
-        **probed,
-    }
+def _range_tests() -> pd.DataFrame:
+    """What the check of the learning rate measured of each (model, head, optimizer); empty where it did not run.
+
+    A row for each step of a curve, and one for each rate that a run is set to, with its verdict.
+    """
+    parts = [pd.DataFrame(columns=["subject", *RANGE_TEST, "label", "verdict"])]
+    report = read_record(paths.CHECK_REPORT, dict[str, dict[str, Checked]], "dvc repro check")
+    for subject, checked in report.items():
+        check = checked.get(RATE_CHECK)
+        if check is None or check.table is None:
+            continue
+        rates = {name.removeprefix("rate_"): rate for name, rate in check.numbers.items() if name.startswith("rate_")}
+        verdicts = [RATE_VERDICTS.get(check.numbers.get(f"verdict_{name}"), "no verdict") for name in rates]
+        curve = read_table(paths.CHECK_FIGURES / check.table, RANGE_TEST, "dvc repro check")
+        configured = pd.DataFrame({"label": list(rates), "lr": list(rates.values()), "verdict": verdicts})
+        parts += [part.assign(subject=subject) for part in (curve, configured)]
+    return pd.concat(parts[1:] or parts)[parts[0].columns]
+
+
+def _train_and_test(epochs: pd.DataFrame) -> pd.DataFrame:
+    """The epochs' errors of the runs that ask for them."""
+    columns = [*IDENTITY, *charts.X_LABELS, "epoch", "training_loss", *EPOCH_CURVES]
+    return epochs.reindex(columns=columns).dropna(subset=EPOCH_CURVES)
+
+
+def _write_tables(frames: dict[str, pd.DataFrame]) -> None:
     for name, frame in frames.items():
         text = frame.to_csv(index=False, float_format=SIGNIFICANT_DIGITS, lineterminator="\n")
         atomic.write_text(paths.COMPARISON_CHARTS / f"{name}.csv", text)
