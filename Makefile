@@ -9,7 +9,7 @@ READY := .venv/.ready
 REMOTES := .venv/.remotes
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help setup remotes repro quick optimizers audit verify faults guarantees test test-long lint bench requirements clean
+.PHONY: help setup remotes repro quick optimizers audit verify faults guarantees test test-long readme plots-page lint bench requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,12 @@ test: $(READY) lint ## lint, types, imports, dependencies, tests
 
 test-long: $(REMOTES) ## what takes longer
 	@$(RUN) python -m pytest -m long
+
+readme: $(READY) ## write the README's table from the graph's results
+	@PYTHONPATH=src $(RUN) python -m pawprint.readme
+
+plots-page: $(READY) ## write what `dvc plots` draws with: .dvc/plots/*.json and .dvc/plots.html
+	@PYTHONPATH=src $(RUN) python -m pawprint.dvc_plots .dvc
 
 lint: $(READY) ## ruff, mypy, import-linter, deptry
 	@$(RUN) ruff check --quiet .

@@ -22,13 +22,13 @@ CONSOLE = re.compile(r'INFO:CONSOLE[^"]*"(.*)", source:')
 
 
 def seen(page: Path, script: str) -> tuple[Any, list[str]]:
-    """What the body of a JavaScript function, run once `document.body.dataset.drawn` is set, returns; the console."""
-    asking = (
-        "<script>(async () => { while (!('drawn' in document.body.dataset)) await new Promise(r => setTimeout(r, 50));"
-        f"const found = await (async () => {{ {script} }})(); const told = document.createElement('pre');"
-        "told.id = 'told'; told.textContent = encodeURIComponent(JSON.stringify(found)); document.body.append(told); })()"
-        "</script></body>"
-    )
+    """What the body of a JavaScript function returns once `document.body.dataset.drawn` is set; and the console."""
+    asking = f"""<script>(async () => {{
+      while (!("drawn" in document.body.dataset)) await new Promise((later) => setTimeout(later, 50));
+      const told = Object.assign(document.createElement("pre"), {{ id: "told" }});
+      told.textContent = encodeURIComponent(JSON.stringify(await (async () => {{ {script} }})()));
+      document.body.append(told);
+    }})()</script></body>"""
     before, _, after = page.read_text(encoding="utf-8").rpartition("</body>")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "page.html"

@@ -2,25 +2,26 @@
 
 import json
 import re
-import shlex
+import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from ruamel.yaml import YAML
 
+from pawprint.params import read_study
+from tests.browser import needs_browser, seen
 from tests.clone import ROOT, Repository, clone, ran
 
 README = (ROOT / "README.md").read_text()
 TYPED = [line[2:] for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
-DONE_BY_THE_FIXTURE = [". .venv/bin/activate"]
+DONE_BY_THE_FIXTURE = [". .venv/bin/activate", "cd studies/digits"]
 
 
 def readme(start: str) -> list[str]:
     """The one command of the README that starts so."""
     (command,) = [line for line in TYPED if line.startswith(start)]
     RUN.add(command)
-    return shlex.split(command)
+    return ["bash", "-o", "pipefail", "-c", command]
 
 
 RUN: set[str] = set()
@@ -55,7 +56,7 @@ def test_a_refused_setting_leaves_everything_as_it_was(clean: Repository) -> Non
 
 
 def test_a_changed_default_runs_exactly_the_variants_that_inherit_it(clean: Repository) -> None:
-    stages = ran(clean.run(*readme("dvc exp run --name faster")))
+    stages = ran(clean.run("dvc", "exp", "run", "-S", "lr=1e-2"))
     inherit = {"baseline", "onecycle"}
     assert {s for s in stages if s.startswith("train@")} == {f"train@{v}" for v in inherit}
     assert {s for s in stages if s.startswith("test@")} == {f"test@{v}" for v in inherit}
@@ -64,9 +65,51 @@ def test_a_changed_default_runs_exactly_the_variants_that_inherit_it(clean: Repo
     }  # fmt: skip
     table = json.loads((clean.folder / "metrics/compare/table.json").read_text())
     assert table["baseline"]["baseline"]["same_settings_as"] == ["lr_1e-2"]
-    assert "faster" in clean.run(*readme("dvc exp show"))
-    assert re.search(r"params/baseline.yaml.*0\.001.*0\.01", clean.run(*readme("dvc params diff")))
-    assert "test_accuracy" in clean.run(*readme("dvc metrics diff"))
+
+
+@pytest.fixture(scope="module")
+def digits(repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """The digits study of the clone, run; the clone has a place to push to."""
+    repository.reset()
+    digits = Repository(repository.folder, "studies/digits")
+    digits.run("dvc", "repro", "-q")
+    digits.commit("digits")
+    team = tmp_path_factory.mktemp("team") / "team.git"
+    digits.run("git", "init", "-q", "--bare", str(team))
+    digits.run("git", "remote", "add", "origin", str(team))
+    return digits
+
+
+def test_the_walk_through_experiments(digits: Repository) -> None:
+    assert ran(digits.run(*readme("dvc exp run --name faster"))) >= {"train@baseline", "test@baseline", "compare"}
+    assert re.search(r"params/baseline.yaml.*0\.001.*0\.01", digits.run(*readme("dvc params diff")))
+    assert "test_accuracy" in digits.run(*readme("dvc metrics diff"))
+    assert "index.html" in digits.run(*readme("dvc plots diff"))
+    digits.run(*readme("dvc exp run --queue"))
+    digits.run(*readme("dvc queue start"))
+    wait_for_queue(digits)
+    table = digits.run(*readme("dvc exp show"))
+    assert all(f"[{name}]" in table for name in ("faster", "grid-1", "grid-2"))
+    assert table.splitlines()[0].count("|") == 5
+    between = digits.run(*readme("dvc exp diff"))
+    assert re.search(r"test_accuracy +0\.\d+ +0\.\d+", between)
+    assert re.search(r"params.yaml +lr +0\.003 +0\.01", between)
+    digits.run(*readme("dvc exp apply"))
+    assert "\nlr: 0.003" in (digits.folder / "studies/digits/params.yaml").read_text()
+    assert "up to date" in digits.run("dvc", "status", "dvc.yaml")
+    digits.run(*readme("dvc exp branch"))
+    assert "lr_1e-2" in digits.run("git", "branch")
+    digits.run(*readme("dvc exp push"))
+    assert "grid-1" in digits.run("git", "ls-remote", "origin")
+
+
+def wait_for_queue(study: Repository) -> None:
+    for _ in range(100):
+        status = study.run(*readme("dvc queue status"))
+        if "Queued" not in status and "Running" not in status:
+            break
+        time.sleep(3)
+    assert status.count("Success") == 2, status
 
 
 def test_a_changed_variant_runs_alone(clean: Repository) -> None:
@@ -98,12 +141,89 @@ def test_a_temporary_experiment_runs_its_own_code(clean: Repository) -> None:
     assert "the workspace ran" not in log
 
 
-def test_charts_are_drawn_each_once(clean: Repository) -> None:
+@needs_browser
+def test_the_charts_are_drawn_without_a_network(clean: Repository) -> None:
     clean.run(*readme("dvc plots show"))
-    page = (clean.folder / "dvc_plots/index.html").read_text()
-    expected = [next(iter(p)) for p in YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["plots"]]
-    n_studies = 1 + len(list((ROOT / "studies").glob("*/dvc.yaml")))  # the root, and those below it
-    assert page.count("vegaEmbed(") == n_studies * len(expected)
+    charts, console = seen(clean.folder / "dvc_plots/index.html", LOOK)
+    assert console == []
+    assert [chart["title"] for chart in charts] == [title for study in studies(clean.folder) for title in titles(study)]
+    for chart in charts:
+        assert sum(chart["marks"].values()) > 0
+        assert chart["title"] in chart["texts"] or f"{chart['study']}: {chart['title']}" in chart["texts"]
+    asked = charts[0]  # baseline and onecycle, a seed each: in six panels a line, in three of them single steps too
+    assert (asked["title"], asked["marks"]["line"], asked["marks"]["area"]) == ("schedule", 2 * (6 + 3), 2 * 6)
+    assert {"Learning rate", "Training loss, smoothed: cross-entropy (nats)", "examples seen"} <= set(asked["texts"])
+    assert len(set(asked["shapes"])) == len(asked["shapes"]) == len(set(asked["colors"])) == 2
+
+
+@needs_browser
+def test_the_x_axis_and_the_score_can_be_chosen_in_each_chart(clean: Repository) -> None:
+    clean.run("dvc", "plots", "show")
+    first = 'document.querySelector("section.chart form").querySelectorAll("input")'
+    choose = f"for (const place of [1, 4]) {first}[place].click(); await new Promise(r => setTimeout(r, 500));"
+    charts, console = seen(clean.folder / "dvc_plots/index.html", choose + LOOK)
+    assert console == []
+    assert {"optimizer steps", "Validation macro-F1"} <= set(charts[0]["texts"])
+    others = [chart for chart in charts[1:] if "examples seen" in chart["texts"]]
+    assert others
+    assert all("optimizer steps" not in chart["texts"] for chart in others)
+
+
+@needs_browser
+def test_revisions_are_told_apart_by_dashes(clean: Repository) -> None:
+    clean.run("dvc", "exp", "run", "--quiet", "-S", "variants.onecycle.lr=5e-3")
+    clean.run(*readme("dvc plots diff"))
+    charts, console = seen(clean.folder / "dvc_plots/index.html", LOOK)
+    assert console == []
+    asked = charts[0]
+    assert {"HEAD", "workspace"} <= set(asked["texts"])
+    assert asked["marks"]["line"] == 2 * 2 * (6 + 3)
+    assert len(set(asked["dashes"])) == 2
+
+
+LOOK = """
+return [...document.querySelectorAll("section.chart")].map((chart) => {
+  const all = (selector) => [...chart.querySelectorAll(selector)];
+  const heading = [...document.querySelectorAll("h1")].filter((h1) => h1.compareDocumentPosition(chart) & 4).pop();
+  const legend = all("g.role-legend-symbol path").filter((symbol) => symbol.getAttribute("fill") !== "transparent");
+  const lines = all("g.mark-line.role-mark path").filter((line) => line.getAttribute("stroke-width") === "1.8");
+  return {
+    study: heading.textContent,
+    title: document.querySelector(`nav a[href="#${chart.id}"]`).textContent,
+    marks: Object.fromEntries(["line", "area", "symbol", "rect"].map((kind) =>
+      [kind, all(`g.mark-${kind}.role-mark path`).length])),
+    texts: all("text").map((text) => text.textContent),
+    shapes: legend.map((symbol) => symbol.getAttribute("d")),
+    colors: legend.map((symbol) => symbol.getAttribute("fill")),
+    dashes: lines.map((line) => line.getAttribute("stroke-dasharray")),
+  };
+});
+"""
+
+
+def studies(repository: Path) -> list[Path]:
+    """In the order of the page: the root, then as DVC finds them."""
+    found = {
+        read_study(folder / "params.yaml")[0].study: folder for folder in [repository, *repository.glob("studies/*")]
+    }
+    return [repository, *(found[name] for name in ("optimizers", "digits"))]
+
+
+def titles(study: Path) -> list[str]:
+    """What the page shows of a study: its questions, in their order, then each table that has a row."""
+    settings, _ = read_study(study / "params.yaml")
+    questions = [settings.asks.get(name, name.replace("_", " ")) for name in settings.questions or ["all"]]
+    others = {
+        "test_accuracy": "Test accuracy of all runs",
+        "brightness": "Test accuracy on darker pictures",
+        "rotation": "Test accuracy on turned pictures",
+        "confusion": "Which class is taken for which",
+        "range_test": "Range test of the learning rate, before training",
+    }
+    tables = study / "plots/compare"
+    return questions + [
+        title for name, title in others.items() if len((tables / f"{name}.csv").read_text().splitlines()) > 1
+    ]
 
 
 def test_a_person_trains_by_hand_and_brings_pictures(clean: Repository) -> None:

@@ -95,12 +95,24 @@ def test_outputs_are_where_the_code_writes_them() -> None:
 
 def test_charts_draw_columns_that_compare_writes() -> None:
     for chart in read(ROOT / "dvc.yaml")["plots"]:
-        ((_, settings),) = chart.items()
-        ((file, column),) = settings["y"].items()
-        for study in STUDIES:
-            header = (study.parent / file).read_text().splitlines()[0].split(",")
-            assert {column, settings["x"], "variant", "run", "seed"} <= set(header)
+        ((name, settings),) = chart.items()
         assert (ROOT / f".dvc/plots/{settings['template']}.json").exists()
+        for study in STUDIES:
+            tables = (
+                settings["y"]
+                if isinstance(settings["y"], dict)
+                else dict.fromkeys(in_folder(study, name), settings["y"])
+            )
+            for file, column in tables.items():
+                header = (study.parent / file).read_text().splitlines()[0].split(",")
+                assert {column, settings["x"]} <= set(header)
+
+
+def in_folder(study: Path, name: str) -> list[str]:
+    """The tables of a chart that is a folder: one for each question that is not answered by rates."""
+    tables = [f"{name}/{path.name}" for path in (study.parent / name).glob("*.csv")]
+    assert tables
+    return tables
 
 
 def test_large_things_are_not_in_git_and_sources_are() -> None:

@@ -19,7 +19,7 @@ from pawprint.types import SCORES
 
 IDENTITY = [*TRAINING, "pretrained_on"]
 MAX_POINTS = 100  # of a training in a chart: more are not seen, and the files stay small
-MAX_ROWS = 2_000  # of all trainings in a chart
+MAX_ROWS = 1_200  # of all trainings in a chart
 LOSSES = ["training_loss", "training_loss_smoothed"]
 VALIDATION = [f"val_{score}" for score in SCORES]
 TEST = ["test_accuracy", "noise", "against_accuracy"]
@@ -30,7 +30,7 @@ def question(
 ) -> pd.DataFrame:
     """How the runs of one question were trained, and what came of it.
 
-    `kind` of a row: step (what was logged then), epoch (val's scores after it), seed and run (of `scores`).
+    `kind` of a row: run and seed (of `scores`), step (what was logged then), epoch (val's scores after it).
     """
     own = curves.of(rows)
     norms = {f"{norm}_smoothed": smoothed_norm(own.steps, norm) for norm in GRADIENT_NORMS}
@@ -39,7 +39,7 @@ def question(
         "step": thinned(own.steps.assign(**norms))[measured],
         "epoch": own.epochs[[*IDENTITY, *X_LABELS, *VALIDATION]],
     }
-    table = pd.concat([*(part.assign(kind=kind) for kind, part in parts.items()), scores(rows, curves.scores)])
+    table = pd.concat([scores(rows, curves.scores), *(part.assign(kind=kind) for kind, part in parts.items())])
     return _asked(table, place=place, study=study, question=words, loss=loss)
 
 

@@ -106,7 +106,8 @@ def write_brightness(specs: list[RunSpec]) -> None:
 
 
 def write_range_test() -> None:
-    numbers = {"rate_baseline": 1e-3, "verdict_baseline": 0, "rate_zeta": 0.1, "verdict_zeta": 1, "rate_two/first": 0.2}
+    numbers = {"rate_baseline": 1e-3, "verdict_baseline": 0, "rate_zeta": 0.1, "verdict_zeta": 1}
+    numbers |= {"rate_two/first": 0.2, "rate_two/second": 1e-3, "verdict_two/second": 0}
     without = {"output_shape": {"numbers": {}, "table": None}}
     report = {"mlp, adam": {**without, "learning_rate": {"numbers": numbers, "table": "mlp-adam-learning_rate.csv"}}}
     paths.CHECK_FIGURES.mkdir(parents=True)
@@ -264,7 +265,9 @@ def test_range_tests_have_their_curve_and_the_configured_rates(study: Path):
     assert set(tests["subject"]) == {"mlp, adam"}
     assert list(tests["smoothed"].dropna()) == [2.1, 1.1]
     verdicts = tests.dropna(subset=["label"]).set_index("label")["verdict"]
-    assert dict(verdicts) == {"baseline": "sensible", "zeta": "too large", "two/first": "no verdict"}
+    assert dict(verdicts) == {
+        "baseline and 1 more": "sensible", "zeta": "too large", "two/first": "no verdict",
+    }  # fmt: skip
 
 
 def test_a_question_of_many_rates_is_one_table(study: Path):

@@ -19,9 +19,9 @@ X, X_LABEL = "<DVC_METRIC_X>", "<DVC_METRIC_X_LABEL>"
 TABLE = "rows"
 ASKED, UNIT = f"data('{TABLE}')[0].question", f"data('{TABLE}')[0].loss"
 
-WIDTH, HEIGHT = 290, 190  # pixels of a panel
+WIDTH, HEIGHT = 270, 180  # pixels of a panel
 N_COLUMNS = 3
-BAR_STEP, CELL_STEP = 22, 14  # pixels from bar to bar, from class to class
+BAR_STEP, CELL_STEP = 22, 12  # pixels from bar to bar, from class to class
 N_MARKED = 6  # points of a line that carry the run's shape
 BAND, RAW, UNPICKED = 0.16, 0.25, 0.05  # opacities
 GREY = "#555"
@@ -85,8 +85,8 @@ def question() -> Spec:
     panels[0]["layer"][0]["params"] = [_picked()]
     chosen = " : ".join(f"score === '{name}' ? datum.{field}" for name, field in SCORES.items())
     subtitle = [
-        "Bold: mean over the seeds (smoothed: averaged over about 20 steps). Band: from the lowest seed to the highest. "
-        "Faint: single steps.",
+        "Bold: mean over the seeds (smoothed: averaged over about 20 steps). Band: from the lowest seed to the highest."
+        " Faint: single steps.",
         f"Test accuracy: mean, each seed (points), {NOISE}",
     ]
     return {
@@ -124,7 +124,8 @@ def rates() -> Spec:
 def scores() -> Spec:
     """All runs' accuracies on test."""
     bars = _bars(2 * WIDTH)
-    bars["layer"][0]["params"] = [_picked()]
+    bars["layer"][0]["params"] = [{name: value for name, value in _picked().items() if name != "bind"}]  # by the bars
+    bars["layer"][-1]["encoding"]["shape"]["legend"] = None  # the axis names the runs
     return {**_beginning(TITLE, f"Mean over the seeds, each seed (points), {NOISE}"), "transform": [LABEL], **bars}
 
 
@@ -166,7 +167,7 @@ def confusion() -> Spec:
             "height": {"step": CELL_STEP},
             "mark": "rect",
             "encoding": {
-                "x": {"field": "predicted", "type": "nominal", "title": "taken for", "axis": {"labelAngle": -60}},
+                "x": {"field": "predicted", "type": "nominal", "title": "taken for", "axis": {"labelAngle": -90}},
                 "y": {"field": "actual", "type": "nominal", "title": "is"},
                 "color": {
                     **_number("share", None, None),
@@ -280,8 +281,13 @@ def _bars(width: int) -> Spec:
     layers: list[Spec] = [
         {
             "transform": [of_runs],
-            "mark": {"type": "bar", "fillOpacity": 0.3, "strokeWidth": 1.2},
-            "encoding": {"x": x, "color": _color(), "stroke": _color(), "strokeDash": _revision()},
+            "mark": {"type": "bar", "fillOpacity": 0.3},
+            "encoding": {"x": x, "color": _color()},
+        },
+        {
+            "transform": [of_runs],
+            "mark": {"type": "bar", "filled": False, "strokeWidth": 1.2},
+            "encoding": {"x": x, "color": _color(), "strokeDash": _revision()},
         },
         {
             "transform": [of_runs, held, *ends],

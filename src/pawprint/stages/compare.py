@@ -306,8 +306,13 @@ def _range_tests() -> pd.DataFrame:
         verdicts = [RATE_VERDICTS.get(check.numbers.get(f"verdict_{name}"), "no verdict") for name in rates]
         curve = read_table(paths.CHECK_FIGURES / check.table, RANGE_TEST, "dvc repro check")
         configured = pd.DataFrame({"label": list(rates), "lr": list(rates.values()), "verdict": verdicts})
+        configured = configured.groupby(["lr", "verdict"], sort=False)["label"].agg(_in_short).reset_index()
         parts += [part.assign(subject=subject) for part in (curve, configured)]
     return pd.concat(parts[1:] or parts)[parts[0].columns]
+
+
+def _in_short(names: pd.Series) -> str:
+    return names.iloc[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
 def _train_and_test(epochs: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,41 @@
+"""The README says what the graph left: its table is that of metrics/compare, and its figures and links are there."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pawprint import paths, readme
+from pawprint.errors import DataError
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_table_is_that_of_the_committed_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of those in the working tree: another processor may round another way."""
+    committed = subprocess.run(["git", "show", f"HEAD:{paths.COMPARISON}"], cwd=ROOT, capture_output=True, check=True)
+    monkeypatch.chdir(tmp_path)
+    paths.COMPARISON.parent.mkdir(parents=True)
+    paths.COMPARISON.write_bytes(committed.stdout)
+    assert readme.with_table(README, readme.table()) == README, "run `make readme`"
+
+
+def test_another_table_replaces_the_old_one_alone() -> None:
+    other = readme.with_table(README, "other\n")
+    assert "```text\nother\n```" in other
+    kept = [text.split(readme.BEGIN)[0] + text.split(readme.END)[1] for text in (README, other)]
+    assert kept[0] == kept[1]
+
+
+@pytest.mark.parametrize("text", ["", readme.BEGIN, readme.END])
+def test_a_readme_without_marks_is_told(text: str) -> None:
+    with pytest.raises(DataError, match="expected the lines"):
+        readme.with_table(text, "t\n")
+
+
+def test_every_picture_and_file_that_is_linked_is_there() -> None:
+    linked = re.findall(r"\]\((?!https?://|#)([^)]+)\)", README)
+    assert linked
+    assert [path for path in linked if not (ROOT / path).exists()] == []
