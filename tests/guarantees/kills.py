@@ -119,7 +119,10 @@ def train(folder: Path, point: Point | None) -> None:
     sys.argv = ["train", "baseline"]
     if point is not None:
         _arm(point)
-    run_stage(main)
+    try:
+        run_stage(main)
+    except KeyboardInterrupt:  # after the work, when signals are Python's own again: a process of its own dies of it
+        os._exit(128 + signal.SIGINT)
 
 
 def _arm(point: Point) -> None:
