@@ -270,12 +270,17 @@ def _lattice(distinct: np.ndarray, rounding: float) -> tuple[float, float, int] 
     points = distinct[np.concatenate([[True], np.diff(distinct) > noise])]
     if len(points) == 1:
         return float(points[0]), 0.0, 0
+    points = points.astype(np.longdouble)
     steps = np.diff(points)
     for part in range(1, FINEST + 1):
         places = np.concatenate([[0], np.cumsum(np.rint(steps * part / steps.min()))])
         if places[-1] >= LEVELS:
             return None
-        spacing, lowest = np.polyfit(places, points, 1)
+        # Least squares in closed form, in more digits than doubles have: LAPACK's rounding, which the processor
+        # decides, is about `noise` where the values are doubles.
+        centered = places - places.mean()
+        spacing = (centered * points).sum() / (centered**2).sum()
+        lowest = points.mean() - spacing * places.mean()
         if np.abs(points - lowest - spacing * places).max() <= noise:
             return float(lowest), float(spacing), int(places[-1])
     return None
