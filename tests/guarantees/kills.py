@@ -119,9 +119,11 @@ def train(folder: Path, point: Point | None) -> None:
     sys.argv = ["train", "baseline"]
     if point is not None:
         _arm(point)
+    # After the work a signal is Python's own again: a process of its own dies of it, a fork server's child says 1.
     try:
         run_stage(main)
-    except KeyboardInterrupt:  # after the work, when signals are Python's own again: a process of its own dies of it
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    except KeyboardInterrupt:
         os._exit(128 + signal.SIGINT)
 
 
