@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from pawprint import plot_tables
 from pawprint.dvc_plots.__main__ import files
 from pawprint.dvc_plots.templates import DASHES, NUMBERS, SHAPES, templates
 from pawprint.figures.style import COLORS
@@ -41,5 +40,5 @@ def test_a_chart_reads_its_numbers_as_numbers(name: str) -> None:
     text = json.dumps(templates()[name])
     fields = re.findall(r'"field": "(\w+)", "type": "quantitative"', text)
     made_in_the_chart = set(re.findall(r'"as": "(\w+)"', text))
+    assert fields
     assert set(fields) <= {*NUMBERS, *made_in_the_chart}
-    assert f'"{plot_tables.TEST[0]}"' in text
