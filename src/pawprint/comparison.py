@@ -149,6 +149,24 @@ class RunComparison:
 
 
 @dataclass(frozen=True)
+class Lead:
+    """By how much the run that val chose is above another one on test. None: nothing to measure it by."""
+
+    over: str  # the other run's label
+    change: float | None
+    noise: float | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Which of a question's runs val chooses, and whether test bears it out; `leads` in the question's order."""
+
+    best: str  # its label
+    leads: list[Lead]
+
+
+@dataclass(frozen=True)
 class Pool:
     """φ of the seeds' scatter; NaN without degrees of freedom."""
 
@@ -247,6 +265,38 @@ def from_json(content: dict[str, dict[str, dict[str, Any]]]) -> list[RunComparis
         {**fields, "variant": variant, "run": run} for variant, runs in content.items() for run, fields in runs.items()
     ]
     return TypeAdapter(list[RunComparison]).validate_python(rows)
+
+
+def contest(
+    rows: Sequence[RunComparison], table: pd.DataFrame, answers: Answers, same: dict[RunName, list[str]]
+) -> Contest | None:
+    """The run of the highest mean val accuracy, held against each other one; None where no run finished.
+
+    Test chooses nothing here: it says by how much the choice was right. The family of Holm's step-down is the question.
+    `table`, `answers` and `same` (`pawprint.labels.coinciding`) are of all runs.
+    """
+    finished = [row for row in rows if not row.n_diverged and row.scores["val_accuracy"] is not None]
+    if not finished:
+        return None
+    best = max(finished, key=lambda row: row.scores["val_accuracy"] or 0.0)
+    of_run = {(row.variant, row.run): row for row in rows}
+    others = [name for name in of_run if of_run[name] is not best]
+    known = {label(*name) for name in others} & set(best.same_settings_as)
+    found = {name: accuracy_difference((best.variant, best.run), name, table, answers, same) for name in others}
+    family = [name for name in others if found[name].is_testable and label(*name) not in known]
+    levels, _ = holm(np.array([found[name].p_value() for name in family]))
+    noises = {name: found[name].half_width(float(level)) for name, level in zip(family, levels, strict=True)}
+    return Contest(best.label, [_lead(of_run[name], found[name], noises.get(name), known) for name in others])
+
+
+def _lead(row: RunComparison, found: Difference, noise: float | None, known: set[str]) -> Lead:
+    """A run with a diverged seed is behind, whatever its other seeds have: the verdict is of those that finish."""
+    change = _finite(found.change)
+    if label(row.variant, row.run) in known:
+        return Lead(row.label, change, None, "same settings")
+    if noise is None or change is None:
+        return Lead(row.label, change, noise, "cannot tell")
+    return Lead(row.label, change, noise, verdict(change, noise, diverged=False))
 
 
 def holm(p_values: np.ndarray, family_level: float = FAMILY_LEVEL) -> tuple[np.ndarray, np.ndarray]:

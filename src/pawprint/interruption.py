@@ -65,6 +65,11 @@ def uninterrupted() -> Iterator[None]:
         yield
     finally:
         _waiting -= 1
+    answer()
+
+
+def answer() -> None:
+    """Raise Interrupted for a signal that is not answered yet: one that waited, or that a library's code swallowed."""
     if _received is not None and not _waiting:
         raise Interrupted(_received)
 

@@ -58,7 +58,7 @@ def read_study(
         specs += _variant_runs(study, variant, defaults, delta, own, where, faults)
     faults += _unknown_variants(study, where) + _question_faults(study, where)
     faults += [f"{where}: data: {fault}" for fault in contradictions.of_data(study.data)]
-    for name in ("trackers", "probed"):
+    for name in ("trackers", "probed", "exported"):
         faults += _repeated(getattr(study, name), f"{where}: {name}")
     if study.pretrain or study.pretrained_source != "none":
         _pretraining(study, where, faults)
@@ -203,8 +203,9 @@ def _unknown_variants(study: StudySettings, where: str) -> list[str]:
         for name in (expected.of, expected.above or expected.same_as or "")
     ]
     variants, runs = list(study.variants), _run_names(study)
-    faults = [f"{where}: probed: there is no variant {shown(name)}; {nearest(name, variants)}"
-              for name in study.probed if name not in variants]  # fmt: skip
+    faults = [f"{where}: {place}: there is no variant {shown(name)}; {nearest(name, variants)}"
+              for place, listed in (("probed", study.probed), ("exported", study.exported))
+              for name in listed if name not in variants]  # fmt: skip
     faults += [
         f"{where}: {place}: there is no variant {shown(name)}; {nearest(str(name), [*variants, *runs])}"
         for place, name in named
@@ -235,8 +236,9 @@ def _question_faults(study: StudySettings, where: str) -> list[str]:
         if not variants:
             faults.append(f"{place}: expected a list of variants, found none")
         faults += _repeated(variants, place)
-    faults += [f"{where}: asks: there is no question {shown(name)}; {nearest(name, list(study.questions))}"
-               for name in study.asks if name not in study.questions]  # fmt: skip
+    faults += [f"{where}: {place}: there is no question {shown(name)}; {nearest(name, list(study.questions))}"
+               for place, asked in (("asks", study.asks), ("asks_zh", study.asks_zh))
+               for name in asked if name not in study.questions]  # fmt: skip
     return faults
 
 

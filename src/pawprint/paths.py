@@ -23,12 +23,15 @@ STARTS = Path("models/start")  # <variant>/ each
 EXCLUDED = Path("data/check/excluded.csv")
 CHECK_REPORT = Path("metrics/check/report.json")
 CHECK_FIGURES = Path("plots/check")  # the report as a page, each check's figure and table
+PICTURES = "pictures"  # what a check of the data alone is about
 GATE = Path("metrics/check/gate.json")
 COMPARISON = Path("metrics/compare/table.json")
 CLAIMS = Path("metrics/compare/claims.json")
+CONTESTS = Path("metrics/compare/contests.json")  # question → the run that val chooses, and its lead on test
 SLOWNESS = Path("metrics/compare/slowness.json")
 COMPARISON_CHARTS = Path("plots/compare")
-STUDY_REPORT = Path("report.html")
+REPORT = Path("report")  # the answers as a page, as LaTeX, and a model card of each exported variant
+REPORT_BY_HAND = Path("report.html")  # what `pawprint report` writes: the page, and what no two machines have alike
 
 DVC_LOCK = Path(".dvc/tmp/lock")  # in the repository's root: whoever holds it (flock) works on dvc.lock and the cache
 DVC_RWLOCKS = (Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/exps/rwlock"))  # JSON: path → who reads or writes it
@@ -99,6 +102,12 @@ def train_outputs(variant: str, root: Path = Path()) -> TrainOutputs:
         curves=root / "plots/train" / variant,
         metrics=root / "metrics/train" / f"{variant}.json",
     )
+
+
+def check_file(subject: str, check: str, suffix: str) -> Path:
+    """Where a check's figure (`.png`) or table (`.csv`) is; `subject`: PICTURES, or model, head and optimizer."""
+    name = check if subject == PICTURES else f"{subject.replace(', ', '-')}-{check}"
+    return CHECK_FIGURES / f"{name}{suffix}"
 
 
 def test_metrics(variant: str) -> Path:

@@ -125,7 +125,9 @@ class RunSpec:
 
     # Splits that are measured at each epoch's end beside val, for their curves alone: they choose nothing.
     epoch_curves: Annotated[tuple[Literal["train", "test"], ...], Field(max_length=2)] = ()
-    diagnostics: tuple[Literal["weight_gradients", "gradient_noise", "curvature", "weight_norm"], ...] = ()
+    diagnostics: tuple[
+        Literal["layer_gradients", "weight_gradients", "gradient_noise", "curvature", "weight_norm"], ...
+    ] = ()
     diagnose_every_steps: PositiveInt = 50
     select_on: Literal["val_loss", "val_accuracy", "val_balanced_accuracy"] = "val_loss"  # which epoch's weights stay
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
@@ -219,10 +221,13 @@ class StudySettings:
     pretrain: dict[str, Any] = dataclasses.field(default_factory=dict)  # the source task: `data`, `seed` and settings
     questions: dict[str, list[str]] = dataclasses.field(default_factory=dict)  # name → the variants that answer
     asks: dict[str, str] = dataclasses.field(default_factory=dict)  # a question's name → the question in words
+    asks_zh: dict[str, str] = dataclasses.field(default_factory=dict)  # the same in Chinese
+    language: Literal["en", "zh"] = "en"  # of the questions in the report; its readings are English
     claims: dict[str, Claim] = dataclasses.field(default_factory=dict)  # name → what somebody said, and its test
     checks: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)  # name → level and settings
     probes: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)  # name → settings
     probed: tuple[str, ...] = ()  # the variants that `probe` looks into
+    exported: tuple[str, ...] = ()  # the variants that are handed on: a model card each
     trackers: tuple[Literal["dvclive", "wandb", "tensorboard"], ...] = ()
     save_every_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0  # of the resumable state
     workers: Annotated[int, Field(ge=0, le=64)] = 0  # processes that make batches ahead; 0: the training's own

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from pawprint.diagnostics.gradient_norm import gradient_norm
+from pawprint.diagnostics.gradient_norm import gradient_norm, layer_gradients
 
 
 def test_norms_of_known_gradients() -> None:
@@ -17,3 +17,12 @@ def test_norms_of_known_gradients() -> None:
 
 def test_no_gradient_is_no_number() -> None:
     assert math.isnan(gradient_norm(torch.nn.Linear(2, 1))["gradient_norm_mean"])
+
+
+def test_a_layers_gradients_are_their_root_mean_square_in_the_models_order() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.ReLU(), torch.nn.Linear(1, 1, bias=False))
+    model[0].weight.grad, model[0].bias.grad = torch.tensor([[3.0, 4.0]]), torch.tensor([12.0])
+    assert layer_gradients(model) == {"gradient_of_layer_0": pytest.approx((169 / 3) ** 0.5)}  # the other has none
+    model[2].weight.grad = torch.tensor([[float("inf")]])
+    assert list(layer_gradients(model)) == ["gradient_of_layer_0", "gradient_of_layer_2"]
+    assert math.isinf(layer_gradients(model)["gradient_of_layer_2"])

@@ -2,6 +2,8 @@
 
 import json
 import resource
+import signal
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pandas as pd
 import pytest
 
 from pawprint import tracking
+from pawprint.interruption import Interrupted, stoppable
 from pawprint.tracking.spool import settle
 from pawprint.training.variant import train_variant
 from pawprint.types import Conduct, Data, RunSpec, TrainOutputs
@@ -131,3 +134,27 @@ def test_values_that_are_not_finite_reach_no_tracker(spec: RunSpec, monkeypatch:
     trackers = tracking.Trackers(("wandb",), replace(spec, lr=0.1), "id", {})
     trackers.log_step({"a": float("nan"), "b": 1.0}, 1)
     assert told == [{"b": 1.0}]
+
+
+def test_a_ctrl_c_that_a_tracker_swallows_at_the_end_is_answered_and_nothing_is_lost(
+    data: Data, spec: RunSpec, tmp_path: Path, runs_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As W&B's client does while it finishes: no step follows at which the signal could be answered."""
+
+    class Swallowing(Broken):
+        def log_step(self, values: dict[str, float], step: int) -> None:
+            """Nothing."""
+
+        log_epoch = log_step
+
+        def finish(self, values: dict[str, float], step: int) -> None:
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+
+    whole = train(spec, data, tmp_path / "whole")
+    monkeypatch.setitem(tracking.TRACKERS, "wandb", Swallowing)
+    with stoppable(), pytest.raises(Interrupted):
+        train(spec, data, tmp_path / "stopped", "wandb")
+    assert len(list((runs_folder / "state").iterdir())) == 1
+    gone_on = train(spec, data, tmp_path / "stopped")
+    assert gone_on.metrics.read_bytes() == whole.metrics.read_bytes()

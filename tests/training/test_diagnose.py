@@ -13,7 +13,8 @@ import torch
 from pawprint.training import checkpoint, diagnose, loop, variant
 from pawprint.types import Conduct, Data, RunSpec, TrainOutputs
 
-ALL = ("weight_gradients", "gradient_noise", "curvature", "weight_norm")
+NOW_AND_THEN = ("weight_gradients", "gradient_noise", "curvature", "weight_norm")
+ALL = ("layer_gradients", *NOW_AND_THEN)
 SGD: dict[str, Any] = {"optimizer": "sgd", "lr": 0.05, "momentum": 0.5, "diagnose_every_steps": 4}
 
 
@@ -49,7 +50,7 @@ def test_weights_and_generators_are_the_same_with_and_without(
 
 
 def test_a_model_with_running_statistics_is_left_alone(data: Data, resnet_spec: RunSpec) -> None:
-    plain, diagnosed = (run(replace(resnet_spec, diagnostics=d, diagnose_every_steps=1), data) for d in ((), ALL[:1]))
+    plain, diagnosed = (run(replace(resnet_spec, diagnostics=d, diagnose_every_steps=1), data) for d in ((), ALL[:2]))
     for one, other in zip(
         plain.state.model.state_dict().values(), diagnosed.state.model.state_dict().values(), strict=True
     ):
@@ -57,7 +58,7 @@ def test_a_model_with_running_statistics_is_left_alone(data: Data, resnet_spec: 
 
 
 def test_the_first_step_and_every_so_many_are_measured(data: Data, spec: RunSpec) -> None:
-    table = run(replace(spec, **SGD, diagnostics=ALL), data).history.diagnostics_table()
+    table = run(replace(spec, **SGD, diagnostics=NOW_AND_THEN), data).history.diagnostics_table()
     assert table.columns.tolist() == ["step", "examples_seen", "quantity", "value"]
     assert table["step"].unique().tolist() == [1, 4, 8, 12, 16, 20]
     assert table["examples_seen"].unique().tolist() == [8, 32, 58, 90, 116, 148]  # 7 steps of 8 make 50: the last of 2
@@ -73,7 +74,7 @@ def test_the_first_step_and_every_so_many_are_measured(data: Data, spec: RunSpec
 def test_what_is_measured_is_of_the_step_it_stands_beside(data: Data, spec: RunSpec) -> None:
     """Plain SGD on the whole set: step, slope and curvature say each other, and the steps table says the same."""
     spec = replace(spec, optimizer="sgd", lr=0.05, batch_size=50, epochs=6, random_flip=False, random_crop_percent=0.0,
-                   diagnostics=ALL, diagnose_every_steps=2)  # fmt: skip
+                   diagnostics=NOW_AND_THEN, diagnose_every_steps=2)  # fmt: skip
     training = run(spec, data)
     measured, steps = wide(training), training.history.tables()[0].set_index("step")
     at = measured.index
@@ -92,6 +93,23 @@ def test_the_rate_is_that_of_the_step(data: Data, spec: RunSpec) -> None:
     rates = steps.loc[measured.index, "learning_rate"]
     assert rates.nunique() > 3
     assert measured["lr_times_eigenvalue"].to_numpy() == pytest.approx(rates * measured["eigenvalue_max"])
+
+
+def test_layers_gradients_are_those_of_each_step_and_make_its_norm(data: Data, spec: RunSpec) -> None:
+    """Before clipping; and of the step that ends a training, too."""
+    training = run(replace(spec, **SGD, clip_norm=0.01, diagnostics=("layer_gradients",)), data)
+    measured, steps = wide(training), training.history.tables()[0].set_index("step")
+    assert measured.index.tolist() == steps.index.tolist()
+    layers = {
+        name: layer for name, layer in training.state.model.module.named_modules() if list(layer.parameters(False))
+    }
+    squares = sum(
+        measured[f"gradient_of_layer_{name}"] ** 2 * sum(p.numel() for p in layer.parameters(False))
+        for name, layer in layers.items()
+    )
+    assert squares.to_numpy() ** 0.5 == pytest.approx(steps["gradient_norm_total"].to_numpy(), rel=1e-6)
+    diverged = run(replace(spec, optimizer="sgd", lr=1e30, diagnostics=("layer_gradients",)), data)
+    assert wide(diverged).index[-1] == diverged.history.tables()[0]["step"].iloc[-1]
 
 
 @pytest.mark.parametrize("killed_at", [2, 5, 9])
@@ -125,7 +143,7 @@ def test_a_measurement_that_is_interrupted_is_done_again(
     data: Data, spec: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C while the Hessian is looked at: the step is not done, and neither is its row."""
-    spec = replace(spec, **SGD, diagnostics=ALL)
+    spec = replace(spec, **SGD, diagnostics=NOW_AND_THEN)
     whole, training = run(spec, data), variant.set_up(spec, data)
     curvature, n_measured = diagnose.curvature, 0
 

@@ -3,10 +3,15 @@
 Question: do gradients explode or vanish, and when? Method: after backward and before clipping, the L2 norm
 of each parameter's gradient; reported as their mean over parameters (the assignment's figure) and as the
 norm of all gradients together (what clipping bounds).
+
+In which layer first? `layer_gradients` has the root mean square of each layer's gradients: a norm grows with the
+number of weights, so that a wide layer's would stand above a narrow one's in a network where nothing is wrong.
 """
 
 import torch
 from torch import nn
+
+LAYER_PREFIX = "gradient_of_layer_"  # then the layer's name in the model, e.g. `layer1.0.conv1`
 
 
 def gradient_norm(model: nn.Module) -> dict[str, float]:
@@ -17,3 +22,16 @@ def gradient_norm(model: nn.Module) -> dict[str, float]:
     stacked = torch.stack(norms).double()
     total = torch.linalg.vector_norm(stacked)
     return {"gradient_norm_mean": stacked.mean().item(), "gradient_norm_total": total.item()}
+
+
+def layer_gradients(model: nn.Module) -> dict[str, float]:
+    """`gradient_of_layer_<name>`: the root mean square over a layer's weights and biases, in the model's order.
+
+    A layer is a module that has parameters of its own; one without a gradient is left out.
+    """
+    found = {}
+    for name, layer in model.named_modules():
+        gradients = [p.grad.reshape(-1) for p in layer.parameters(recurse=False) if p.grad is not None]
+        if gradients:
+            found[LAYER_PREFIX + name] = torch.cat(gradients).double().square().mean().sqrt().item()
+    return found

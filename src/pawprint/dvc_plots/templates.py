@@ -35,7 +35,7 @@ SHAPES = [
 BY_EXAMPLES, BY_STEP = "examples seen", "optimizer steps"
 NORMS = {"Gradient norm, total": "gradient_norm_total", "Gradient norm, mean": "gradient_norm_mean"}
 SCORES = {"accuracy": "val_accuracy", "balanced accuracy": "val_balanced_accuracy", "macro-F1": "val_macro_f1"}
-RATE, PLAIN, PERCENT, THOUSANDS = ".0e", "~g", ".0%", "~s"  # formats of d3
+RATE, PLAIN, PERCENT, THOUSANDS = ".2~e", "~g", ".0%", "~s"  # formats of d3
 NUMBERS = (  # columns that are none are text, as DVC hands on all
     *("step", "examples_seen", "learning_rate", "training_loss", "training_loss_smoothed", "val_loss"),
     *(f"{norm}{end}" for norm in NORMS.values() for end in ("", "_smoothed")),
@@ -274,8 +274,8 @@ def _bars(width: int) -> Spec:
     of_runs, of_seeds = ({"filter": f"datum.kind === '{kind}'"} for kind in ("run", "seed"))
     held = {"filter": "isValid(datum.noise)"}
     ends = [
-        {"calculate": "datum.test_accuracy - datum.noise", "as": "low"},
-        {"calculate": "datum.test_accuracy + datum.noise", "as": "high"},
+        {"calculate": "max(0, datum.test_accuracy - datum.noise)", "as": "low"},
+        {"calculate": "min(1, datum.test_accuracy + datum.noise)", "as": "high"},
     ]
     x = _number("test_accuracy", None, PERCENT)
     layers: list[Spec] = [

@@ -43,12 +43,13 @@ class Panel:
 
 
 class ShortLog(LogFormatter):
-    """Labels of a logarithmic axis as short as the variants' names have them, `1e-3`; near 1 plain, `0.5`."""
+    """Labels of a logarithmic axis as short as the variants' names have them, `1e-3`; near 1 plain, `0.5`, `100`."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
         if not super().__call__(x, pos):
             return ""
-        return f"{x:.2g}" if 0.1 <= x < 100 else short_number(float(f"{x:.2g}"))
+        value = float(f"{x:.2g}")
+        return f"{value:g}" if 0.1 <= value < 1000 else short_number(value)
 
 
 def draw_curves(axes: Axes, panel: Panel, x_label: str) -> None:

@@ -1,82 +1,91 @@
-"""A study's page: each question with its chart, its table and a reading; what became of claims; what was diagnosed.
-
-Everything comes from what `compare` left in the study's folder (tracked by git, so that a fresh clone has it) and, if
-it is there, from runs/epoch_time.json, measured on this machine. Readings are rules over the numbers.
-"""
+"""A study's report as one HTML page that stands alone, and as the LaTeX that is handed in."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from matplotlib.figure import Figure
+from markupsafe import Markup, escape
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
 
 from pawprint import paths
 from pawprint.comparison import RunComparison
-from pawprint.errors import DataError
-from pawprint.figures.curves import Curve, Line
-from pawprint.figures.epoch_time import Epoch, epoch_time_figure
-from pawprint.pages.page import data_uri, render
-from pawprint.params import read_study, runs_named
-from pawprint.records import read_record
-from pawprint.report import timing
-from pawprint.report.readings import answer
-from pawprint.summary import grouped, notes, read_rows
-from pawprint.tables import read_table
-from pawprint.types import StudySettings
+from pawprint.pages.page import render
+from pawprint.report.answers import Answer, Chapter, chapters
+from pawprint.report.evidence import Evidence
+from pawprint.report.quote import Quote
+from pawprint.report.sources import SOURCES, Source
+from pawprint.summary import notes
 
-AGAIN = "dvc repro compare"
-TABLES: dict[str, dict[str, type]] = {  # compare's, with the columns that are read of them
-    "validation": {"variant": str, "run": str, "seed": int, "epoch": int, "val_accuracy": float},
-    "train_and_test": {"variant": str, "run": str, "seed": int, "epoch": int}
-    | dict.fromkeys(["training_loss", "train_accuracy", "test_accuracy"], float),
-}
-TIMED = "batch_size"  # the variant whose epochs are timed
+STYLE = "bw"  # pygments': told apart by weight and slant, so that it prints
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure as an address that holds it, and its words for who cannot see it."""
+class Report:
+    """All that page and LaTeX show."""
 
-    source: str
-    alt: str
+    title: str
+    lead: list[str]
+    chapters: list[Chapter]
+    claims: list[dict[str, Any]]
+    notes: list[str]
+    provenance: dict[str, str]
+    language: str
 
-
-@dataclass(frozen=True)
-class Section:
-    """One question, answered."""
-
-    name: str
-    question: str
-    readings: list[str]
-    pictures: list[Picture]
-    table: list[dict[str, str]] = field(default_factory=list)
-
-
-def study_page() -> str:
-    """The page of the study in this folder, as HTML; DataError naming what is missing, with what makes it."""
-    study, _ = read_study(paths.PARAMS)
-    rows = read_rows()
-    train_and_test = _csv("train_and_test")
-    sections = [_question(name, variants, study, rows, train_and_test) for name, variants in _questions(study).items()]
-    content = {
-        "title": f"{study.study}: {len(sections)} questions" if study.questions else study.study,
-        "lead": _lead(study, rows),
-        "notes": [note for note in notes(rows) if ": as " not in note],
-        "claims": list(_json(paths.CLAIMS).values()),
-        "sections": [*sections, *_slowness(), *_timing()],
-    }
-    return render("study.html.jinja", content, package="pawprint.report")
+    @property
+    def sources(self) -> list[Source]:
+        """What is cited, in the order of SOURCES."""
+        cited = {key for chapter in self.chapters for answer in chapter.answers for key in answer.sources}
+        return [source for key, source in SOURCES.items() if key in cited]
 
 
-def _questions(study: StudySettings) -> dict[str, list[str]]:
-    return study.questions or {"all": list(study.variants)}
+def report(evidence: Evidence, provenance: dict[str, str], more: Sequence[Chapter] = ()) -> Report:
+    """`more`: chapters that only this machine has. DataError naming what is missing, with what makes it."""
+    study = evidence.study
+    found = [*chapters(evidence), *more]
+    return Report(
+        title=f"{study.study}: {sum(len(chapter.answers) for chapter in found)} questions, answered",
+        lead=_lead(evidence),
+        chapters=found,
+        claims=evidence.claims,
+        notes=[note for note in notes(evidence.rows) if ": as " not in note],
+        provenance=provenance,
+        language=study.language,
+    )
 
 
-def _lead(study: StudySettings, rows: Sequence[RunComparison]) -> list[str]:
+def page(made: Report, folder: Path) -> str:
+    """As HTML. `folder`: where it will lie, from which the links to the source go."""
+    colors = HtmlFormatter(style=STYLE).get_style_defs(".code")
+
+    def link(quote: Quote) -> str:
+        return f"{os.path.relpath(paths.PACKAGE / quote.file, folder)}#L{quote.line}"
+
+    content = {"title": made.title, "report": made, "code_style": Markup(colors), "SOURCES": SOURCES}
+    filters: dict[str, Callable[..., Any]] = {"highlighted": _highlighted, "link": link, "code": _code}
+    return render("study.html.jinja", content, filters, package="pawprint.report")
+
+
+def _highlighted(quote: Quote) -> Markup:
+    """Pygments escapes what it is given."""
+    return Markup(highlight(quote.text, PythonLexer(), HtmlFormatter(nowrap=True)))
+
+
+def _code(text: str) -> Markup:
+    """A sentence with what stands between backticks set as code; an odd one is no mark."""
+    parts = [escape(part) for part in text.split("`")]
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(Markup("<code>{}</code>").format(part) if n % 2 else part for n, part in enumerate(parts))
+
+
+def _lead(evidence: Evidence) -> list[str]:
+    study, rows = evidence.study, evidence.rows
     n_trainings = sum(row.n_seeds for row in rows)
     where = f" from {Path(study.data.path).name}" if study.data.path else ""
     return [
@@ -84,121 +93,32 @@ def _lead(study: StudySettings, rows: Sequence[RunComparison]) -> list[str]:
         f"{study.data.source}{where}, {study.data.image_size} x {study.data.image_size} pixels. The weights of each "
         f"training were chosen on val; test ({rows[0].n_test:,} pictures) chose nothing.",
         "A run is called better or worse where its change is larger than what luck may make of it; else the two are no "
-        "different above the noise, which is not the same as equal.",
+        "different above the noise, which is not the same as equal. Readings are rules over the numbers, each in the "
+        "source that is linked beside it.",
+        *_headline(rows),
     ]
 
 
-def _question(
-    name: str,
-    variants: Sequence[str],
-    study: StudySettings,
-    rows: Sequence[RunComparison],
-    train_and_test: pd.DataFrame,
-) -> Section:
-    names = [(row.variant, row.run) for row in rows]
-    own = {found for variant in variants for found in runs_named(variant, names)}
-    chosen = [row for row in grouped(rows) if (row.variant, row.run) in own]
-    words = study.asks.get(name, name.replace("_", " "))
-    pictures = [
-        Picture(_png(path), f"{words} {kind}")
-        for path, kind in ((f"{name}.png", "Curves over examples seen."), (f"{name}_by_step.png", "Over steps."))
-        if (paths.COMPARISON_CHARTS / path).is_file()
-    ]
-    if not pictures:
-        raise DataError(f"{paths.COMPARISON_CHARTS / name}.png: no such file; run: {AGAIN}")
-    lines = [_row(row, train_and_test) for row in chosen]
-    columns = max(lines, key=len)  # of a run with errors after each epoch, if there is one
-    table = [{column: line.get(column, "") for column in columns} for line in lines]
-    return Section(name, words, answer(chosen), pictures, table)
-
-
-def _row(row: RunComparison, train_and_test: pd.DataFrame) -> dict[str, str]:
-    """A run's line: its last epoch, its chosen epoch, its verdict."""
-    own = train_and_test[(train_and_test["variant"] == row.variant) & (train_and_test["run"] == row.run)]
-    last = own.sort_values("epoch", kind="stable").groupby("seed").tail(1)
-    measured = {
-        "training loss": _spread(last["training_loss"]),
-        **{f"{split} error %": _spread(100 * (1 - last[f"{split}_accuracy"])) for split in ("train", "test")},
-    }
-    change = "" if row.change is None else f"{100 * row.change:+.2f}"
-    return {
-        "run": row.label,
-        "what it is": row.description,
-        **(measured if len(last) else {}),
-        "chosen: val acc. %": _mean_and_deviation(row.scores["val_accuracy"], row.deviations["val_accuracy"]),
-        "test acc. %": _mean_and_deviation(row.scores["test_accuracy"], row.deviations["test_accuracy"]),
-        "change ± noise": change if row.noise is None else f"{change} ± {100 * row.noise:.2f}",
-        "verdict": row.verdict or "baseline",
-    }
-
-
-def _spread(values: pd.Series) -> str:
-    """Mean ± standard deviation over seeds; a dash where one has no number, as a training that diverged."""
-    if values.isna().any():
-        return "–"
-    return f"{values.mean():.3g}" + (f" ± {values.std(ddof=1):.2g}" if len(values) > 1 else "")
-
-
-def _mean_and_deviation(mean: float | None, deviation: float | None) -> str:
-    if mean is None:
-        return "–"
-    return f"{100 * mean:.2f}" + ("" if deviation is None else f" ± {100 * deviation:.2f}")
-
-
-def _slowness() -> list[Section]:
-    """A section for each training whose curvature was measured."""
-    sections = []
-    for name, found in _json(paths.SLOWNESS).items():
-        readings = [f"To the end of epoch {window['last_epoch']}: {window['reading']}." for window in found["windows"]]
-        title = f"Why is training slow where it is slow: {name}?"
-        sections.append(Section(found["figure"].removesuffix(".png"), title, readings,
-                                [Picture(_png(found["figure"]), title)]))  # fmt: skip
-    return sections
-
-
-def _timing() -> list[Section]:
-    """How long epochs took, if that was measured."""
-    if not paths.epoch_time().is_file():
-        return []
-    times = timing.read_times(paths.epoch_time(), "python -m pawprint.epoch_time")
-    validation, train = (frame[frame["variant"] == TIMED] for frame in (_csv("validation"), _csv("train_and_test")))
-    readings = timing.reading(times, validation)
-    measured = (
-        f"Measured on {times.processor['model']}, one thread, median of {len(next(iter(times.runs.values())).seconds)} "
-        f"rounds; the machine's load before was {times.load_before:g}."
+def _headline(rows: Sequence[RunComparison]) -> list[str]:
+    """What was better than its reference, in one sentence."""
+    better = [row.label for row in rows if row.verdict == "better"]
+    return (
+        [f"Better than what they are held against, above the noise: {', '.join(better) or 'none'}."]
+        if len(rows) > 1
+        else []
     )
-    title = "How long does an epoch take at each batch size, what is it made of, and which size gets somewhere soonest?"
-    picture = Picture(data_uri(_time_figure(times, train)), title)
-    return [Section("time", title, [*readings, measured], [picture])]
 
 
-def _time_figure(times: timing.EpochTimes, train: pd.DataFrame) -> Figure:
-    split = timing.parts(times)
-    epochs = [
-        Epoch(f"{timed.batch_size:,}" if timed.batch_size < times.n_train else "all",
-              min(timed.batch_size, times.n_train), timed.seconds, split.compute(times.n_train),
-              split.overhead(timed.steps))
-        for timed in times.runs.values()
-    ]  # fmt: skip
-    curves = []
-    for epoch, (run, seconds) in zip(epochs, times.seconds.items(), strict=True):
-        own = train[(train["run"] == run) & (train["epoch"] > 0)]
-        mean = own.groupby("epoch")["training_loss"].mean()
-        line = Line(mean.index.to_numpy(dtype=float) * seconds, mean.to_numpy())
-        curves.append(Curve(epoch.label, line, []))
-    return epoch_time_figure(epochs, curves)
+def summary(made: Report) -> dict[str, dict[str, Any]]:
+    """name → question, outcome, readings and remedies: the report in short, for programs."""
+    return {
+        answer.name: {
+            "question": answer.question, "outcome": answer.verdict, "readings": answer.readings,
+            "remedies": answer.remedies,
+        }
+        for chapter in made.chapters for answer in chapter.answers
+    }  # fmt: skip
 
 
-def _csv(name: str) -> pd.DataFrame:
-    return read_table(paths.COMPARISON_CHARTS / f"{name}.csv", TABLES[name], AGAIN)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return read_record(path, dict[str, Any], AGAIN)
-
-
-def _png(name: str) -> str:
-    path = paths.COMPARISON_CHARTS / name
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; run: {AGAIN}")
-    return data_uri(path.read_bytes())
+def answers_of(made: Report) -> list[Answer]:
+    return [answer for chapter in made.chapters for answer in chapter.answers]

@@ -15,10 +15,18 @@ from statistics import median
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from scipy.optimize import nnls
 
+from pawprint import paths
+from pawprint.figures.curves import Curve, Line
+from pawprint.figures.epoch_time import Epoch, epoch_time_figure
+from pawprint.figures.style import png
 from pawprint.records import read_record
+from pawprint.report.answers import Answer, Chapter, Picture
+from pawprint.report.evidence import Evidence
 
+TIMED = "batch_size"  # the variant whose epochs are timed
 SHARE_OF_BEST = 0.98  # of the best val accuracy: what is waited for
 SMALL_OVERHEAD = 0.1  # of an epoch: a larger batch could make it shorter by no more
 
@@ -117,3 +125,36 @@ def reading(times: EpochTimes, epochs: pd.DataFrame) -> list[str]:
 
 def _size(timed: Timed, times: EpochTimes) -> str:
     return "the whole set" if timed.batch_size >= times.n_train else str(timed.batch_size)
+
+
+def timing_chapter(evidence: Evidence) -> list[Chapter]:
+    """How long epochs took on this machine, if that was measured."""
+    if not paths.epoch_time().is_file():
+        return []
+    times = read_times(paths.epoch_time(), "python -m pawprint.epoch_time")
+    epochs = evidence.epochs[evidence.epochs["variant"] == TIMED]
+    n_rounds = len(next(iter(times.runs.values())).seconds)
+    measured = (
+        f"Measured on {times.processor['model']}, one thread, median of {n_rounds} rounds; the machine's load before "
+        f"was {times.load_before:g}."
+    )
+    title = "How long does an epoch take at each batch size, what is it made of, and which size gets somewhere soonest?"
+    picture = Picture("time", png(_figure(times, epochs)), title)
+    answer = Answer("time", title, "measured", [*reading(times, epochs), measured], pictures=[picture])
+    return [Chapter("On this machine", [answer])]
+
+
+def _figure(times: EpochTimes, epochs: pd.DataFrame) -> Figure:
+    split = parts(times)
+    timed = [
+        Epoch(f"{run.batch_size:,}" if run.batch_size < times.n_train else "all", min(run.batch_size, times.n_train),
+              run.seconds, split.compute(times.n_train), split.overhead(run.steps))
+        for run in times.runs.values()
+    ]  # fmt: skip
+    curves = []
+    for epoch, (run, seconds) in zip(timed, times.seconds.items(), strict=True):
+        own = epochs[(epochs["run"] == run) & (epochs["epoch"] > 0)]
+        mean = own.groupby("epoch")["training_loss"].mean()
+        line = Line(mean.index.to_numpy(dtype=float) * seconds, mean.to_numpy())
+        curves.append(Curve(epoch.label, line, []))
+    return epoch_time_figure(timed, curves)

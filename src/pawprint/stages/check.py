@@ -8,7 +8,6 @@ every training, outlast a new check.
 import csv
 import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -31,7 +30,6 @@ from pawprint.training.schedules import build_schedule
 from pawprint.types import Data, Finding, RunSpec
 
 LEVELS = ("stop", "warn")
-PICTURES = "pictures"  # what a check of the data alone is about
 VERDICTS: dict[bool | None, str] = {True: "passed", False: "failed", None: "no verdict"}
 
 Report = dict[str, dict[str, Finding]]  # subject → check → finding
@@ -50,7 +48,7 @@ def main() -> None:
     of_pictures = {name: _run(name, test.run, data) for name, test in found.items() if test.of_data}
     dropped = sorted({name for finding in of_pictures.values() for name in finding.drop_from_train})
     left = without(data, dropped) if len(dropped) < len(data.train) else data
-    report: Report = {PICTURES: of_pictures} if of_pictures else {}
+    report: Report = {paths.PICTURES: of_pictures} if of_pictures else {}
     for kind, of_kind in _kinds(specs).items():
         report[kind] = {
             name: _run(name, test.run, _subject(kind, of_kind, left))
@@ -156,20 +154,14 @@ def _write(report: Report, levels: dict[str, str], study: str) -> None:
     for subject, findings in report.items():
         for name, finding in findings.items():
             if finding.figure is not None:
-                save(finding.figure, _place(subject, name, ".png"))
+                save(finding.figure, paths.check_file(subject, name, ".png"))
             if finding.table:
                 table = pd.DataFrame(finding.table).to_csv(index=False, lineterminator="\n")
-                atomic.write_text(_place(subject, name, ".csv"), table)
-
-
-def _place(subject: str, check: str, suffix: str) -> Path:
-    """Where a finding's figure or table goes."""
-    name = check if subject == PICTURES else f"{subject.replace(', ', '-')}-{check}"
-    return paths.CHECK_FIGURES / f"{name}{suffix}"
+                atomic.write_text(paths.check_file(subject, name, ".csv"), table)
 
 
 def _as_json(subject: str, name: str, level: str, finding: Finding) -> dict[str, Any]:
-    table = _place(subject, name, ".csv").name if finding.table else None
+    table = paths.check_file(subject, name, ".csv").name if finding.table else None
     return {"level": level, **finding.as_json(), "table": table}
 
 

@@ -5,7 +5,7 @@ may be interrupted and is then done again, and a step and the rows that tell of 
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from lightning.fabric import is_wrapped
@@ -14,6 +14,7 @@ from torch import nn
 from pawprint.data.batches import Batch, standardize, unit_range
 from pawprint.diagnostics.curvature import curvature, curvature_along_step, stability_bound
 from pawprint.diagnostics.gradient_noise import gradient_noise
+from pawprint.diagnostics.gradient_norm import layer_gradients
 from pawprint.diagnostics.probe_loss import Objective, ProbeLoss
 from pawprint.diagnostics.weight_gradients import Weight, choose, weight_gradients
 from pawprint.diagnostics.weight_norm import weight_norm
@@ -23,7 +24,8 @@ from pawprint.types import Data, RunSpec, TrainState
 N_PROBE = 4096  # examples of the mean gradient; late in a training 256 have more noise in it than gradient
 N_COSTLY = 512  # of these, for what takes a hundred times as long
 
-Diagnostic = Literal["weight_gradients", "gradient_noise", "curvature", "weight_norm"]
+OF_EACH_STEP = "layer_gradients"  # of the batch that is learned from, as backward left them
+Diagnostic = Literal["weight_gradients", "gradient_noise", "curvature", "weight_norm"]  # of the probe, now and then
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,18 @@ class Diagnostics:
 
 def diagnostics_of(spec: RunSpec, data: Data, objective: Objective, device: torch.device) -> Diagnostics | None:
     """Those that the settings name, on examples of train drawn by the seed; None if there are none."""
-    if not spec.diagnostics:
+    names = tuple(name for name in get_args(Diagnostic) if name in spec.diagnostics)
+    if not names:
         return None
     rows = generator("probe", spec.seed).permutation(len(data.train))[:N_PROBE]
     images = standardize(unit_range(data.train.images[rows]), data)
     batch = Batch(images.to(device), torch.from_numpy(data.train.labels[rows]).to(device))
-    return Diagnostics(spec.diagnostics, objective, batch, spec.batch_size, len(data.train), spec.seed)
+    return Diagnostics(names, objective, batch, spec.batch_size, len(data.train), spec.seed)
+
+
+def gradients_by_layer(spec: RunSpec, model: nn.Module) -> dict[str, float]:
+    """Of the batch just learned from; empty where the settings do not ask for them."""
+    return layer_gradients(_bare(model)) if OF_EACH_STEP in spec.diagnostics else {}
 
 
 def is_due(spec: RunSpec, step: int) -> bool:

@@ -14,7 +14,7 @@ from pawprint.diagnostics.gradient_norm import gradient_norm
 from pawprint.interruption import uninterrupted
 from pawprint.objectives import Objective, build_objective
 from pawprint.training import checkpoint
-from pawprint.training.diagnose import Diagnostics, diagnostics_of, is_due
+from pawprint.training.diagnose import Diagnostics, diagnostics_of, gradients_by_layer, is_due
 from pawprint.training.evaluate import evaluate
 from pawprint.training.history import History
 from pawprint.training.schedules import Schedule
@@ -122,6 +122,7 @@ def train_step(t: Training, objective: Objective, batch: Batch, log_step: Log) -
     row = t.history.add_step(step=state.step + 1, epoch=epoch, examples_seen=state.examples_seen,
                              training_loss=loss, learning_rate=rate, **norms)  # fmt: skip
     log_step(row, state.step + 1)
+    t.history.add_diagnostics(state.step + 1, state.examples_seen, gradients_by_layer(t.spec, state.model))
     if not math.isfinite(loss):
         t.diverged = _why(t, loss)
         return

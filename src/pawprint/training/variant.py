@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 
-from pawprint import atomic, paths
+from pawprint import atomic, interruption, paths
 from pawprint.data.batches import TrainBatches
 from pawprint.errors import PawprintError, SettingsError
 from pawprint.interruption import Interrupted
@@ -109,6 +109,7 @@ def train_run(
             raise
         reporter.say(record.reading)
     tracker.finish({f"test_{name}": score for name, score in record.test.items()}, training.state.step)
+    interruption.answer()  # W&B's client answers a Ctrl-C itself, and goes on
     return training, record
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pawprint.comparison import RunComparison
+from pawprint.report.readings import Outcome, points
 
 SAID = {"better": "better", "worse": "worse", "within noise": "no different above the noise"}
 
@@ -27,6 +28,28 @@ def answer(rows: Sequence[RunComparison]) -> list[str]:
         if row.n_at_chance
     ]
     return lines
+
+
+def helps(row: RunComparison) -> tuple[Outcome, str]:
+    """The table's verdict on a run, as an answer to `does it help?`."""
+    if row.noise is None or row.change is None:
+        return "cannot tell", f"Whether it helps cannot be told: {_why(row)}."
+    size = f"{points(row.change)} ± {100 * row.noise:.1f} points of test accuracy against {row.against}"
+    if row.verdict == "better":
+        return "yes", f"It helps: {size}."
+    if row.verdict == "worse":
+        return "no", f"It does harm: {size}."
+    if row.verdict == "within noise":
+        return "cannot tell", f"That it helps or harms is not shown: {size}, which is within the noise."
+    return "cannot tell", f"Whether it helps cannot be told: {_why(row)}."
+
+
+def _why(row: RunComparison) -> str:
+    if row.verdict == "same settings":
+        return f"{row.label} has the settings of {row.against}"
+    if row.n_diverged:
+        return f"{row.label} diverged with {row.n_diverged} of {row.n_seeds} seeds"
+    return "there is no noise to hold the change against (one seed each, or a reference that diverged)"
 
 
 def _part(rows: Sequence[RunComparison], verdict: str, words: str) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pawprint.comparison import RunComparison
-from pawprint.report.readings import answer
+from pawprint.report.readings.verdicts import answer
 from tests.test_summary import rows
 
 
