@@ -9,7 +9,7 @@ READY := .venv/.ready
 REMOTES := .venv/.remotes
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help setup remotes repro quick optimizers audit verify faults guarantees test test-long readme plots-page lint bench requirements clean
+.PHONY: help setup remotes repro quick optimizers audit verify faults guarantees test test-long readme plots-page pdf lint bench requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ lint: $(READY) ## ruff, mypy, import-linter, deptry
 	@$(RUN) mypy --no-error-summary
 	@said=$$(PYTHONPATH=src $(RUN) lint-imports --no-cache 2>&1) || { echo "$$said"; exit 1; }
 	@said=$$($(RUN) deptry src 2>&1) || { echo "$$said"; exit 1; }
+
+pdf: ## a study's report as PDF, by XeLaTeX, from what `report` left (STUDY=studies/digits): report.pdf
+	@scripts/pdf $(or $(STUDY),.)
 
 bench: $(READY) ## side-by-side ratios: step, epoch, small_model, startup (BENCH="step epoch" for some)
 	@$(RUN) PYTHONPATH=src python -m benchmarks $(BENCH)

@@ -153,7 +153,7 @@ def stdout_console() -> Console:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table, the times and where the charts are, to stdout."""
+    """Print the table, the times, and where the charts and the report are, to stdout."""
     parser = argparse.ArgumentParser(prog="python -m pawprint.summary", description=__doc__.split("\n")[0])
     parser.add_argument(
         "--since", type=float, metavar="EPOCH_SECONDS", help="count the time from here on; default: all noted"
@@ -166,6 +166,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print_summary(read_rows(), console)
     print_time_spent(options.since, options.jobs, console)
     console.print(f"\ncharts: {paths.COMPARISON_CHARTS}/*.png; `dvc plots show` draws them for a browser")
+    report = paths.REPORT / "index.html"
+    if report.is_file():
+        console.print(f"report: {report} answers each question; `make pdf` sets it in print")
 
 
 def _columns(rows: Sequence[RunComparison], width: int) -> dict[str, Callable[[RunComparison], Text]]:

@@ -1,11 +1,13 @@
 """The study's page, from a real small study: every question, claim and measurement is on it, and nothing is fetched."""
 
+import json
 import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from huggingface_hub import ModelCard
 
 from tests.in_process import pawprint
 
@@ -34,6 +36,7 @@ asks: {momentum: Does <b>momentum</b> help?}
 claims:
   same: {says: Slow & baseline are one, confirmed_by: [{of: slow, same_as: baseline}]}
   norm: {says: Momentum shrinks, refuted_by: [{of: baseline, same_as: slow}]}
+exported: [baseline]
 checks: {output_shape: {}}
 probes: {}
 """
@@ -55,7 +58,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         found = dict(attrs)
-        self.sources += [str(found["src"])] * ("src" in found)
+        self.sources += [str(found[name]) for name in ("src",) if name in found]
         if tag == "img":
             self.pictures.append(found)
 
@@ -108,6 +111,59 @@ def test_every_question_is_answered_and_nothing_is_fetched(study: Path) -> None:
     assert not {"script", "link", "iframe"} & set(page.tags)
 
 
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_the_stage_writes_page_latex_answers_and_cards_the_same_each_time(study: Path) -> None:
+    made = []
+    for _ in range(2):
+        shutil.rmtree(study / "report", ignore_errors=True)
+        done = pawprint(study, module="pawprint.stages.report")
+        assert done.returncode == 0, done.stderr
+        made.append(files_of(study / "report"))
+    assert made[0] == made[1]
+    names = set(made[0])
+    assert {"index.html", "report.tex", "references.bib", "answers.json", "cards/baseline.md"} <= names
+    shown = set(re.findall(r"answerfigure\{(\S+)\}", made[0]["report.tex"].decode())) - {"#1"}
+    assert {f"figures/{name}" for name in shown} == {name for name in names if name.startswith("figures/")}
+    answers = json.loads(made[0]["answers.json"])
+    assert list(answers) == ["logged", "converged", "momentum", "batch_size", "slow", "slowness_slow_slow_s0",
+                             "check_output_shape"]  # fmt: skip
+    assert answers["logged"]["outcome"] == "all of it agrees: yes"
+    assert answers["converged"]["outcome"] == "all converged: cannot tell"  # two epochs
+
+
+def test_a_card_tells_what_is_handed_on(study: Path) -> None:
+    assert pawprint(study, module="pawprint.stages.report").returncode == 0
+    card = ModelCard.load(study / "report/cards/baseline.md")
+    record = json.loads((study / "models/train/baseline/baseline-s0/run.json").read_text())
+    assert card.data.library_name == "pytorch"
+    (accuracy,) = (result for result in card.data.eval_results if result.metric_type == "accuracy")
+    assert accuracy.metric_value == round(record["test"]["accuracy"], 4)
+    for told in ("pawprint predict --model baseline", "| lr | 0.1 |", "is not among `probed:`", record["split_hash"]):
+        assert told in card.text
+
+
+def test_the_page_ends_with_what_made_it(study: Path) -> None:
+    for command, said in ((("report",), "pawprint report"), ((), "dvc repro report")):
+        module = "pawprint.cli" if command else "pawprint.stages.report"
+        assert pawprint(study, *command, module=module).returncode == 0
+        page = Page((study / ("report.html" if command else "report/index.html")).read_text(encoding="utf-8"))
+        record = json.loads((study / "models/train/baseline/baseline-s0/run.json").read_text())
+        end = page.text[page.text.index("How this was made") :]
+        for told in (said, record["split_hash"], "torch ", "cpu", "commit"):
+            assert told in end
+
+
+def test_questions_are_shown_in_chinese_where_it_is_asked_for(study: Path) -> None:
+    params = (study / "params.yaml").read_text()
+    (study / "params.yaml").write_text(f"{params}language: zh\nasks_zh: {{momentum: 动量有帮助吗？}}\n")
+    page = page_of(study)
+    for question in ("动量有帮助吗？", "训练收敛了吗？有没有过拟合或欠拟合？", "模型输出的形状与标签相符吗？"):
+        assert question in page.headings
+
+
 def test_claims_stand_with_their_outcome_and_evidence(study: Path) -> None:
     page = page_of(study)
     assert "“Slow & baseline are one” confirmed" in page.text
@@ -135,7 +191,7 @@ def test_the_same_results_give_the_same_page(study: Path) -> None:
 
 @pytest.mark.parametrize(
     "missing",
-    ["metrics/compare/table.json", "metrics/compare/claims.json", "metrics/compare/contests.json",
+    ["metrics/compare/table.json", "metrics/compare/claims.json",
      "plots/compare/momentum.png", "plots/compare/slowness_slow_slow_s0.png"],
 )  # fmt: skip
 def test_what_is_missing_is_named_and_no_page_is_written(study: Path, missing: str) -> None:

@@ -31,7 +31,6 @@ from pawprint.report.readings.logged import logged_as_asked
 from pawprint.report.readings.pretraining import pretraining
 from pawprint.report.readings.schedule import scheduled
 from pawprint.report.readings.verdicts import answer
-from pawprint.summary import grouped
 from pawprint.tables import read_table
 
 OUTCOMES = {True: "passed", False: "failed", None: "measured"}
@@ -148,7 +147,7 @@ def _state_line(name: str, found: Convergence) -> dict[str, str]:
 
 
 def _question(name: str, variants: Sequence[str], evidence: Evidence, states: dict[str, Convergence]) -> Answer:
-    rows = grouped(evidence.of_question(list(variants)))
+    rows = evidence.of_question(list(variants))
     about, readings = _readings(name, rows, evidence, states)
     verdicts = Reading("measured", tuple(answer(rows)))
     words = questions.words(name, evidence.study)

@@ -15,7 +15,7 @@ from pawprint.data.prepared import Description
 from pawprint.params import read_study, runs_named
 from pawprint.records import read_record
 from pawprint.report.readings.logged import Logged
-from pawprint.summary import read_rows
+from pawprint.summary import grouped, read_rows
 from pawprint.types import RunSpec, StudySettings
 
 AGAIN = "dvc repro compare"
@@ -111,10 +111,10 @@ class Evidence:
         return found
 
     def of_question(self, variants: list[str]) -> list[RunComparison]:
-        """The rows of the runs that variants, or `variant/run`, name."""
+        """The rows of the runs that variants, or `variant/run`, name; each after what it is held against."""
         names = [(row.variant, row.run) for row in self.rows]
         own = {found for variant in variants for found in runs_named(variant, names)}
-        return [row for row in self.rows if (row.variant, row.run) in own]
+        return [row for row in grouped(self.rows) if (row.variant, row.run) in own]
 
     def of_run(self, row: RunComparison, frame: pd.DataFrame) -> pd.DataFrame:
         return frame[(frame["variant"] == row.variant) & (frame["run"] == row.run)]
