@@ -417,3 +417,40 @@ def test_a_variant_may_be_held_against_one_run_of_another():
     assert reference(("betas", "low"), names, against) == ("optimizer", "adam")
     assert reference(("betas", "adam"), names, against) == ("optimizer", "adam")
     assert reference(("optimizer", "adam"), names, against) == ("baseline", "baseline")
+
+
+def test_a_contest_says_what_the_table_says_and_is_no_more_generous_elsewhere() -> None:
+    accuracies = {"baseline": {0: 0.6, 1: 0.62}, "a": {0: 0.9, 1: 0.91}, "b": {0: 0.7, 1: 0.73}, "c": {0: 0.5, 1: 0.52}}
+    answers = answers_of(accuracies)
+    specs = [RunSpec("s", v, v, seed, lr=1e-3 * (1 + i)) for i, v in enumerate(accuracies) for seed in accuracies[v]]
+    table = table_of(answers, {})
+    table = table.assign(**dict.fromkeys(MEASURES, table["test_accuracy"]))
+    rows = compare(specs, table, answers)
+    of_row = {row.variant: row for row in rows}
+    same = {(row.variant, row.run): row.same_settings_as for row in rows}
+    found = comparison.contest(rows, rows, table, answers, same)
+    assert found is not None
+    assert found.best == "a"
+    leads = {lead.over: lead for lead in found.leads}
+    assert list(leads) == ["baseline", "b", "c"]
+    assert (leads["baseline"].change, leads["baseline"].noise) == (of_row["a"].change, of_row["a"].noise)
+    assert leads["baseline"].verdict == of_row["a"].verdict
+    against = comparison.contest([of_row["baseline"], of_row["c"]], rows, table, answers, same)
+    assert against is not None
+    assert against.best == "baseline"
+    assert against.leads[0].change == -(of_row["c"].change or 0.0)
+    apart = comparison.accuracy_difference(("a", "a"), ("b", "b"), table, answers, same)
+    assert leads["b"].noise == apart.half_width(FAMILY_LEVEL / 3)
+
+
+def test_a_contest_of_runs_that_diverged_has_no_winner_and_one_seed_no_noise() -> None:
+    answers = answers_of({"baseline": {0: 0.6}, "a": {0: 0.9}})
+    specs = [RunSpec("s", v, v, 0, lr=lr) for v, lr in (("baseline", 1e-3), ("a", 1e-2))]
+    for diverged, best in (({"baseline": 0, "a": 0}, None), ({}, "a"), ({"a": 0}, "baseline")):
+        table = table_of(answers, diverged)
+        table = table.assign(**dict.fromkeys(MEASURES, table["test_accuracy"]))
+        rows = compare(specs, table, answers)
+        same = {(row.variant, row.run): row.same_settings_as for row in rows}
+        found = comparison.contest(rows, rows, table, answers, same)
+        assert (found and found.best) == best
+        assert found is None or found.leads[0].verdict == "cannot tell"

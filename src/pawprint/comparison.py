@@ -268,35 +268,51 @@ def from_json(content: dict[str, dict[str, dict[str, Any]]]) -> list[RunComparis
 
 
 def contest(
-    rows: Sequence[RunComparison], table: pd.DataFrame, answers: Answers, same: dict[RunName, list[str]]
+    chosen: Sequence[RunComparison],
+    rows: Sequence[RunComparison],
+    table: pd.DataFrame,
+    answers: Answers,
+    same: dict[RunName, list[str]],
 ) -> Contest | None:
-    """The run of the highest mean val accuracy, held against each other one; None where no run finished.
+    """Of the `chosen` rows the run of the highest mean val accuracy, held against each other; None where none finished.
 
-    Test chooses nothing here: it says by how much the choice was right. The family of Holm's step-down is the question.
-    `table`, `answers` and `same` (`pawprint.labels.coinciding`) are of all runs.
+    Test chooses nothing here: it says by how much the choice was right. What a row of the table says already is taken
+    from there; other pairs are held to the level of the table's first step, family level / rows tested, so that no
+    answer is more generous than the table. `rows`, `table`, `answers` and `same` (`labels.coinciding`) are of all runs.
     """
-    finished = [row for row in rows if not row.n_diverged and row.scores["val_accuracy"] is not None]
+    finished = [row for row in chosen if not row.n_diverged and row.scores["val_accuracy"] is not None]
     if not finished:
         return None
     best = max(finished, key=lambda row: row.scores["val_accuracy"] or 0.0)
-    of_run = {(row.variant, row.run): row for row in rows}
-    others = [name for name in of_run if of_run[name] is not best]
-    known = {label(*name) for name in others} & set(best.same_settings_as)
-    found = {name: accuracy_difference((best.variant, best.run), name, table, answers, same) for name in others}
-    family = [name for name in others if found[name].is_testable and label(*name) not in known]
-    levels, _ = holm(np.array([found[name].p_value() for name in family]))
-    noises = {name: found[name].half_width(float(level)) for name, level in zip(family, levels, strict=True)}
-    return Contest(best.label, [_lead(of_run[name], found[name], noises.get(name), known) for name in others])
+    level = FAMILY_LEVEL / max(1, sum(row.p is not None for row in rows))
+    return Contest(best.label, [_lead(best, row, level, table, answers, same) for row in chosen if row is not best])
 
 
-def _lead(row: RunComparison, found: Difference, noise: float | None, known: set[str]) -> Lead:
-    """A run with a diverged seed is behind, whatever its other seeds have: the verdict is of those that finish."""
-    change = _finite(found.change)
-    if label(row.variant, row.run) in known:
-        return Lead(row.label, change, None, "same settings")
-    if noise is None or change is None:
-        return Lead(row.label, change, noise, "cannot tell")
-    return Lead(row.label, change, noise, verdict(change, noise, diverged=False))
+MIRRORED: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
+
+
+def _lead(
+    best: RunComparison,
+    row: RunComparison,
+    level: float,
+    table: pd.DataFrame,
+    answers: Answers,
+    same: dict[RunName, list[str]],
+) -> Lead:
+    """The table's verdict on the one against the other, or one of our own."""
+    names = {one.label: label(one.variant, one.run) for one in (best, row)}
+    if best.against == names[row.label] and best.verdict is not None:
+        return Lead(row.label, best.change, best.noise, best.verdict)
+    if row.against == names[best.label] and row.verdict is not None:
+        change = None if row.change is None else -row.change
+        return Lead(row.label, change, row.noise, MIRRORED.get(row.verdict, row.verdict))
+    found = accuracy_difference((best.variant, best.run), (row.variant, row.run), table, answers, same)
+    if names[row.label] in best.same_settings_as:
+        return Lead(row.label, _finite(found.change), None, "same settings")
+    if not found.is_testable:
+        return Lead(row.label, _finite(found.change), None, "cannot tell")
+    noise = found.half_width(level)
+    return Lead(row.label, found.change, noise, verdict(found.change, noise, diverged=False))
 
 
 def holm(p_values: np.ndarray, family_level: float = FAMILY_LEVEL) -> tuple[np.ndarray, np.ndarray]:

@@ -38,6 +38,7 @@ STRENGTHS = {"brightness": "factor", "rotation": "degrees"}  # probe → its tab
 LAST_EPOCH = {  # title → column; accuracies as errors
     "training loss": "training_loss", "train error %": "train_accuracy", "test error %": "test_accuracy",
 }  # fmt: skip
+MOST_SHAPES = 3  # schedules whose way is put into words; of more the chart tells, and the table
 MOST_DESCRIBED = 12  # runs whose convergence is put into words; of more the table tells
 
 
@@ -149,7 +150,8 @@ def _state_line(name: str, found: Convergence) -> dict[str, str]:
 def _question(name: str, variants: Sequence[str], evidence: Evidence, states: dict[str, Convergence]) -> Answer:
     rows = evidence.of_question(list(variants))
     about, readings = _readings(name, rows, evidence, states)
-    verdicts = Reading("measured", tuple(answer(rows)))
+    told = about in ("schedule", "pretraining") and bool(readings)  # the table's verdict is part of these readings
+    verdicts = [] if told else [Reading("measured", tuple(answer(rows)))]
     words = questions.words(name, evidence.study)
     pictures = [
         Picture(file, _png(f"{file}.png"), f"{words} {kind}")
@@ -160,7 +162,7 @@ def _question(name: str, variants: Sequence[str], evidence: Evidence, states: di
         raise DataError(f"{paths.COMPARISON_CHARTS / name}.png: no such file; run: {AGAIN}")
     pictures += _layer_pictures(name, rows, evidence) if about == "gradients" else []
     table = _even([_run_line(row, evidence.of_run(row, evidence.epochs)) for row in rows])
-    return _answer(name, words, [*readings, verdicts], questions.ABOUT[about], pictures, table)
+    return _answer(name, words, [*readings, *verdicts], questions.ABOUT[about], pictures, table)
 
 
 def _readings(
@@ -184,10 +186,9 @@ def _readings(
     if any(spec.lr_scaling != "none" and spec.batch_ratio != 1 for spec in own):
         return "batch_size", list(rules(rows, specs, evidence.steps).values())
     if "scheduler" in differ and differ <= {"scheduler", "onecycle_pct_start", "onecycle_final_div_factor", "lr_floor"}:
-        return "schedule", [
-            scheduled(row, specs[row.label], evidence.of_run(row, evidence.steps))
-            for row in rows if specs[row.label].scheduler != "none"
-        ]  # fmt: skip
+        of = [row for row in rows if specs[row.label].scheduler != "none"]
+        found = [scheduled(row, specs[row.label], evidence.of_run(row, evidence.steps)) for row in of]
+        return "schedule", found if len(of) <= MOST_SHAPES else []
     if differ == {"lr"}:
         rates = {row.label: specs[row.label].scaled_lr for row in rows}
         return "learning_rate", [best_rate(rows, rates, states, evidence.contests[name])]
@@ -335,14 +336,16 @@ def _answer(
     pictures: list[Picture] | None = None,
     table: list[dict[str, str]] | None = None,
 ) -> Answer:
-    """Several readings to one question: its outcome is that of all of them, where they agree."""
+    """Several readings to one question: its outcome is that of all, where they agree; of gradients a single yes."""
     outcomes = {reading.outcome for reading in readings if reading.outcome != "measured"}
+    if asked is questions.ABOUT["gradients"] and "yes" in outcomes:
+        outcomes = {"yes"}
     return Answer(
         name,
         words,
         outcome=outcomes.pop() if len(outcomes) == 1 else "measured",
         readings=[sentence for reading in readings for sentence in reading.sentences],
-        remedies=[reading.remedy for reading in readings if reading.remedy],
+        remedies=list(dict.fromkeys(reading.remedy for reading in readings if reading.remedy)),
         pictures=pictures or [],
         table=table or [],
         code=[quote(place) for place in asked.code],

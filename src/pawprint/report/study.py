@@ -95,7 +95,17 @@ def _lead(evidence: Evidence) -> list[str]:
         "A run is called better or worse where its change is larger than what luck may make of it; else the two are no "
         "different above the noise, which is not the same as equal. Readings are rules over the numbers, each in the "
         "source that is linked beside it.",
+        *_warnings(evidence),
         *_headline(rows),
+    ]
+
+
+def _warnings(evidence: Evidence) -> list[str]:
+    """What was found wrong with the pictures themselves: no score below is better than they are."""
+    faults = {name: found for name, found in evidence.checks.get(paths.PICTURES, {}).items() if found.passed is False}
+    return [
+        f"Not to be trusted: {name} failed before training, and with it every score here: {found.reading}."
+        for name, found in faults.items()
     ]
 
 

@@ -110,7 +110,7 @@ def _draw_questions(
         chosen = [rows[names.index(name)] for variant in variants for name in runs_named(variant, names)]
         own = [spec for spec in specs if any((spec.variant, spec.run) == (row.variant, row.run) for row in chosen)]
         words = study.asks.get(question, question.replace("_", " "))
-        contests[question] = asdict(found) if (found := contest(chosen, curves.scores, answers, same)) else None
+        contests[question] = asdict(found) if (found := contest(chosen, rows, curves.scores, answers, same)) else None
         if lines := charts.rate_lines(own, curves.scores):
             save(charts.rates(question, lines), _figure(question))
             of_rates.append(plot_tables.rates(place, study.study, words, lines))

@@ -6,12 +6,13 @@ and the validation accuracy. A curve rises or falls where the slope's 95 % inter
 line moves, from the half's first epoch to its last, by more than a size that matters (SIZES). A single epoch says
 little: validation loss jumps with batch normalization's statistics, and a minimum is chosen for being low.
 
-The rule: *diverged*, where a loss was not finite; *learned nothing*, where the run is no better than a guess and its
-training loss did not fall; *learned by heart*, where it is no better than a guess though the training loss fell by
-half; *over-fits*, where the validation loss rises while the training loss falls; *still improving*, where the
-validation loss falls or the accuracy rises; *unsteady*, where neither is seen and the intervals are so wide that a
-real change may hide in them; *under-fits*, where neither moves and the training loss is still more than half of what
-it was at the first step; else *converged*. With fewer than MIN_EPOCHS in the half, or no number in it: *cannot tell*.
+The rule: *diverged*, where a loss was not finite; *learned by heart*, where the run is no better than a guess, its
+training loss has come down and its validation loss has not; *learned nothing*, where it is no better than a guess or
+its training loss is still that of the first step; *over-fits*, where the validation loss rises while the training
+loss falls; *still improving*, where the validation loss falls or the accuracy rises; *unsteady*, where neither is
+seen and the intervals are so wide that a real change may hide in them; *under-fits*, where neither moves and the
+training loss is still more than half of the first step's; else *converged*. With fewer than MIN_EPOCHS in the half,
+or no number in it: *cannot tell*.
 
 Limits: with a schedule that lowers the rate to zero every curve ends flat, and flat is then no sign that more epochs
 would not help. The intervals take epochs for independent; they are not wholly, which makes them too narrow.
@@ -34,6 +35,7 @@ MIN_EPOCHS = 3  # in the second half: two points fit any line
 SIZES = {"training_loss": 0.02, "val_loss": 0.02, "val_accuracy": 0.005}  # of logarithms, of logarithms, a share
 UNSTEADY = {"val_loss": 0.3, "val_accuracy": 0.05}  # half-width of a change in which a real one may hide
 LARGE_LOSS = 0.5  # of the first step's: the training has not got far
+COME_DOWN, STAYED = 0.9, 0.97  # of the first step's: a loss that has come down, one that is where it was
 LEVEL = 0.05
 
 State = Literal[
@@ -82,7 +84,7 @@ def converged(row: RunComparison, steps: pd.DataFrame, epochs: pd.DataFrame) -> 
         trends = {name: trend(half, name, size) for name, size in SIZES.items()}
     of_last = {name: float(ends[name].mean()) for name in SIZES}
     first_loss = float(steps[steps["step"] == 1]["training_loss"].mean())
-    state = _state(row, first_loss, of_last["training_loss"], trends)
+    state = _state(row, first_loss, of_last, trends)
     return Convergence(state, first, last, first_loss, **of_last, trends=trends)
 
 
@@ -101,15 +103,17 @@ def trend(half: pd.DataFrame, column: str, size: float) -> Trend:
     return Trend(slope * span, float(special.stdtrit(freedom, 1 - LEVEL / 2)) * error * span, size)
 
 
-def _state(row: RunComparison, first_loss: float, training_loss: float, trends: dict[str, Trend]) -> State:
+def _state(row: RunComparison, first_loss: float, last: dict[str, float], trends: dict[str, Trend]) -> State:
+    training_loss, val_loss = last["training_loss"], last["val_loss"]
     if row.n_diverged:
         return "diverged"
-    if not math.isfinite(training_loss) or not math.isfinite(first_loss):
+    if not trends or not math.isfinite(training_loss) or not math.isfinite(first_loss):
         return "cannot tell"
-    if row.n_at_chance == row.n_seeds:
-        return "learned by heart" if training_loss < LARGE_LOSS * first_loss else "learned nothing"
-    if not trends:
-        return "cannot tell"
+    at_chance = row.n_at_chance == row.n_seeds
+    if at_chance and training_loss < COME_DOWN * first_loss and not val_loss < STAYED * first_loss:
+        return "learned by heart"
+    if at_chance or training_loss > STAYED * first_loss:
+        return "learned nothing"
     moves = {name: trend.direction for name, trend in trends.items()}
     if moves["val_loss"] > 0 and moves["training_loss"] < 0:
         return "over-fits"
@@ -122,14 +126,14 @@ def _state(row: RunComparison, first_loss: float, training_loss: float, trends: 
 
 WORDS: dict[State, str] = {
     "diverged": "diverged: its loss was not finite any more",
-    "learned nothing": "learned nothing: no better than a guess, and the training loss has not come down",
+    "learned nothing": "learned nothing to speak of",
     "learned by heart": "learned its pictures by heart: the training loss came down, and on others it is but a guess",
     "over-fits": "over-fits: the training loss falls while the validation loss rises",
     "still improving": "had not converged: it was still improving when its epochs ended",
     "unsteady": "is unsteady: its validation jumps too much to say whether it moves",
     "under-fits": "under-fits: it has leveled off with a training loss more than half of the first",
     "converged": "converged: validation has leveled off",
-    "cannot tell": "cannot be told: its curves have too few epochs, or numbers that are missing",
+    "cannot tell": "has too few epochs, or numbers that are missing, to say whether it converged",
 }
 
 REMEDIES: dict[State, str] = {

@@ -9,13 +9,12 @@ tell*: there is no noise to measure a lead by (one seed, or too few runs that le
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
-from pawprint.comparison import Contest, RunComparison
+from pawprint.comparison import Contest, RunComparison, Verdict
 from pawprint.report.readings import Outcome, Reading, listed, points
-from pawprint.report.readings.convergence import WORDS, Convergence
+from pawprint.report.readings.convergence import Convergence, State
 from pawprint.types import short_number
-
-TOO_LARGE = ("diverged", "learned nothing")
 
 
 def best_rate(
@@ -31,8 +30,9 @@ def best_rate(
     if contest is None:
         none = "No run finished, so that none can be chosen."
         return Reading("cannot tell", (*sentences, none), "lower rates: of these each diverged")
-    said, lead, remedy = _lead(contest, rates)
-    edge = _edge(contest.best, ordered, rates)
+    one_seed = min(row.n_seeds for row in rows) == 1
+    said, lead, remedy = _lead(contest, rates, one_seed)
+    edge = _edge(contest.best, ordered, rates) if said != "cannot tell" else []
     return Reading(said, (*sentences, lead, *edge[:1]), remedy or (edge[1] if edge else None))
 
 
@@ -42,45 +42,32 @@ def _levels(ordered: Sequence[RunComparison], rates: Mapping[str, float]) -> str
 
 
 def _acts(ordered: Sequence[RunComparison], rates: Mapping[str, float], states: Mapping[str, Convergence]) -> str:
-    """Runs of one state are told together, from the smallest rate up."""
-    groups: dict[str, list[str]] = {}
+    """The states at the end of training, from the smallest rate up."""
+    groups: dict[State, list[str]] = {}
     for row in ordered:
         groups.setdefault(states[row.label].state, []).append(_rate(rates[row.label]))
-    return (
-        "; ".join(
-            f"At {listed(found)} the run{'s' * (len(found) > 1)} {WORDS[state].split(':')[0]}"  # type: ignore[index]
-            if place == 0
-            else f"at {listed(found)} {'they' if len(found) > 1 else 'it'} {WORDS[state].split(':')[0]}"  # type: ignore[index]
-            for place, (state, found) in enumerate(groups.items())
-        )
-        + "."
-    )
+    told = "; ".join(f"{'not known' if state == 'cannot tell' else state} at {listed(found)}"
+                     for state, found in groups.items())  # fmt: skip
+    return f"How the runs stand when their epochs end: {told}."
 
 
-def _lead(contest: Contest, rates: Mapping[str, float]) -> tuple[Outcome, str, str | None]:
+def _lead(contest: Contest, rates: Mapping[str, float], one_seed: bool) -> tuple[Outcome, str, str | None]:
     best = f"{contest.best} ({_rate(rates[contest.best])})"
     held = [lead for lead in contest.leads if lead.verdict != "same settings"]
     if not held:
         return "cannot tell", f"{best} is the only rate.", "try other rates: `-S '+variants.lr_3e-3.lr=3e-3'`"
-    unknown = [lead for lead in held if lead.verdict == "cannot tell"]
-    close = [lead for lead in held if lead.verdict in ("within noise", "worse")]
-    chosen = f"Val chooses {best}"
-    if unknown:
-        names = listed([lead.over for lead in unknown])
-        return (
-            "cannot tell",
-            f"{chosen}; of {names} the noise is not known, so that no lead can be told.",
-            ("more seeds (`seeds: [0, 1, 2]`)"),
-        )
-    told = [f"{points(lead.change or 0)} ± {100 * (lead.noise or 0):.1f} over {lead.over}" for lead in held]
-    if close:
-        names = listed([lead.over for lead in close])
-        return (
-            "no",
-            (f"{chosen}; on test its lead in points is {listed(told)}: not told apart from {names} above the noise."),
-            None,
-        )
-    return "yes", f"{chosen}; on test its lead in points is {listed(told)}: larger than the noise each time.", None
+    of_verdict = {verdict: [lead.over for lead in held if lead.verdict == verdict] for verdict in get_args(Verdict)}
+    if unknown := of_verdict["cannot tell"]:
+        why = "with one seed" if one_seed else "as too few runs learned"
+        lead = f"Val chooses {best}; of its lead over {listed(unknown)} the noise is not known, {why}."
+        return "cannot tell", lead, "more seeds (`seeds: [0, 1, 2]`)" if one_seed else None
+    leads = listed([f"{points(one.change or 0)} ± {100 * (one.noise or 0):.1f} over {one.over}" for one in held])
+    told = f"Val chooses {best}; on test its lead in points is {leads}"
+    if behind := of_verdict["worse"]:
+        return "no", f"{told}: test does not bear the choice out, {listed(behind)} is better above the noise.", None
+    if close := of_verdict["within noise"]:
+        return "no", f"{told}: not told apart from {listed(close)} above the noise.", None
+    return "yes", f"{told}: larger than the noise{' each time' * (len(held) > 1)}.", None
 
 
 def _edge(best: str, ordered: Sequence[RunComparison], rates: Mapping[str, float]) -> list[str]:
