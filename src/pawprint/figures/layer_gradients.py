@@ -15,13 +15,14 @@ from pawprint.figures.style import dress
 MAP = "cividis"  # even in lightness: the same in black and white, and for color-blind readers
 MAX_NAMES = 24  # of layers that are named on the axis
 NOT_FINITE = "#D55E00"
+SMALLEST = 1e-30  # what is drawn for a gradient of 0
 
 
 def layer_gradients_figure(runs: Mapping[str, pd.DataFrame]) -> Figure:
     """`runs`: name → columns step, seed, quantity, value of all seeds; one color scale for all, of geometric means."""
     tables = {name: _table(layers) for name, layers in runs.items()}
     values = np.concatenate([table.to_numpy().ravel() for table in tables.values()])
-    sound = values[np.isfinite(values) & (values > 0)]
+    sound = values[np.isfinite(values) & (values > 2 * SMALLEST)]
     norm = LogNorm(*np.quantile(sound, [0.005, 0.995])) if len(sound) else LogNorm(1e-3, 1.0)
     n_layers = max(len(table) for table in tables.values())
     height = 1.6 + min(0.19 * n_layers, 6.0)
@@ -31,11 +32,10 @@ def layer_gradients_figure(runs: Mapping[str, pd.DataFrame]) -> Figure:
         axes.set_facecolor(NOT_FINITE)
         steps = table.columns.to_numpy(dtype=float)
         edges = (steps[0] - 0.5, steps[-1] + 0.5, len(table) - 0.5, -0.5)
-        image = axes.imshow(
-            table.where(table > 0), norm=norm, cmap=MAP, aspect="auto", extent=edges, interpolation="nearest"
-        )
+        image = axes.imshow(table, norm=norm, cmap=MAP, aspect="auto", extent=edges, interpolation="nearest")
         every = max(1, int(np.ceil(len(table) / MAX_NAMES)))
-        dress(axes, "optimizer steps", "", name)
+        broken = ": orange, not finite" if table.isna().to_numpy().any() else ""
+        dress(axes, "optimizer steps", "", f"{name}{broken}")
         axes.grid(False)
         shown = range(0, len(table), every)
         axes.set_yticks(list(shown), [table.index[i] for i in shown] if place == 0 else [], fontsize=7.5)
@@ -44,11 +44,9 @@ def layer_gradients_figure(runs: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def _table(layers: pd.DataFrame) -> pd.DataFrame:
-    """(layers, steps): geometric mean over the seeds; not a number where a seed's is not finite, or 0."""
-    logs = layers.assign(log=np.log(layers["value"].where(np.isfinite(layers["value"]) & (layers["value"] > 0))))
+    """(layers, steps): geometric mean over the seeds, 0 as the smallest number; NaN where a seed's is not finite."""
+    logs = layers.assign(log=np.log(layers["value"].where(np.isfinite(layers["value"])).clip(lower=SMALLEST)))
     order = list(layers["quantity"].unique())
-    mean = logs.pivot_table(
-        index="quantity", columns="step", values="log", aggfunc=lambda of: of.mean(skipna=False), dropna=False
-    )
-    table = np.exp(mean.loc[order])
-    return table.set_axis([str(name).removeprefix(LAYER_PREFIX) for name in order], axis=0)
+    by_seed = logs.pivot(index="quantity", columns=["step", "seed"], values="log").loc[order]
+    mean = by_seed.T.groupby(level="step").agg(lambda of: of.mean(skipna=False)).T
+    return np.exp(mean).set_axis([str(name).removeprefix(LAYER_PREFIX) for name in order], axis=0)

@@ -24,7 +24,7 @@ from pawprint.report.evidence import AGAIN, Evidence, Tested
 from pawprint.report.quote import Quote, quote
 from pawprint.report.readings import Reading, listed
 from pawprint.report.readings.batch_size import rules
-from pawprint.report.readings.convergence import REMEDIES, WORDS, Convergence, State, converged, sentence
+from pawprint.report.readings.convergence import REMEDIES, Convergence, State, converged, moved, sentence
 from pawprint.report.readings.gradients import gradients
 from pawprint.report.readings.learning_rate import best_rate
 from pawprint.report.readings.logged import logged_as_asked
@@ -39,7 +39,8 @@ LAST_EPOCH = {  # title → column; accuracies as errors
     "training loss": "training_loss", "train error %": "train_accuracy", "test error %": "test_accuracy",
 }  # fmt: skip
 MOST_SHAPES = 3  # schedules whose way is put into words; of more the chart tells, and the table
-MOST_DESCRIBED = 12  # runs whose convergence is put into words; of more the table tells
+MOST_DESCRIBED = 4  # runs whose convergence is put into words; of more the table tells
+MOST_NAMED = 15  # runs that are named in a sentence
 
 
 @dataclass(frozen=True)
@@ -110,16 +111,13 @@ def _converged(evidence: Evidence, states: dict[str, Convergence]) -> Answer:
     of_state: dict[State, list[str]] = {}
     for name, found in states.items():
         of_state.setdefault(found.state, []).append(name)
-    if len(states) <= MOST_DESCRIBED + 3:
+    if len(states) <= MOST_DESCRIBED:
         sentences = [f"{sentence(name, found)}." for name, found in states.items()]
     else:
-        sentences = [
-            f"{WORDS[state].split(':')[0]}: {len(names)} of {len(states)} runs." for state, names in of_state.items()
-        ]
-    remedies = [f"{listed(names) if len(names) <= MOST_DESCRIBED else f'{len(names)} runs'}: {REMEDIES[state]}"
-                for state, names in of_state.items() if state in REMEDIES]  # fmt: skip
+        sentences = [f"{state.capitalize()}: {_few(names)}." for state, names in of_state.items()]
+    remedies = [f"{_few(names)}: {REMEDIES[state]}" for state, names in of_state.items() if state in REMEDIES]
     settled = "yes" if set(of_state) == {"converged"} else "cannot tell" if set(of_state) == {"cannot tell"} else "no"
-    table = [_state_line(name, found) for name, found in states.items()]
+    table = _even([_state_line(name, found) for name, found in states.items()])
     overview = Picture(
         "test_accuracy", _png("test_accuracy.png"), "Test accuracy of all runs, each seed with its interval."
     )
@@ -136,14 +134,22 @@ def _converged(evidence: Evidence, states: dict[str, Convergence]) -> Answer:
     )
 
 
+def _few(names: list[str]) -> str:
+    return listed(names) if len(names) <= MOST_NAMED else f"{len(names)} runs"
+
+
 def _state_line(name: str, found: Convergence) -> dict[str, str]:
+    """A run's state, and how its curves went over the second half of its epochs."""
+    moves = {f"{column}, epochs {found.first_epoch}–{found.last_epoch}": moved(column, trend)
+             for column, trend in found.trends.items()}  # fmt: skip
     return {
         "run": name,
         "state": found.state,
-        "first training loss": _number(found.first_loss),
+        "first loss": _number(found.first_loss),
         "last training loss": _number(found.training_loss),
         "last val loss": _number(found.val_loss),
         "last val acc. %": _number(100 * found.val_accuracy),
+        **{title.replace("_", " "): move for title, move in moves.items()},
     }
 
 
@@ -221,7 +227,7 @@ def _run_line(row: RunComparison, epochs: pd.DataFrame) -> dict[str, str]:
 
 def _even(lines: list[dict[str, str]]) -> list[dict[str, str]]:
     """Each line with the columns of the one that has most."""
-    columns = max(lines, key=len)
+    columns = max(lines, key=len, default={})
     return [{column: line.get(column, "") for column in columns} for line in lines]
 
 

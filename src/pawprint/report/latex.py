@@ -7,6 +7,7 @@ Chinese; an English report needs no Chinese fonts.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pygments import highlight
@@ -16,7 +17,7 @@ from pygments.lexers import PythonLexer
 from pawprint.report.quote import Quote
 from pawprint.report.study import STYLE, Report
 
-WIDE = ("what it is", "agrees", "limit")  # columns whose text is broken into lines
+WIDE = 40  # letters, from which on a column's text is broken into lines
 MOST_ROWS = 30  # of a table in a box; the page has all
 # What the fonts of a plain TeX installation have in mathematics alone.
 SYMBOLS = {
@@ -26,7 +27,7 @@ SYMBOLS = {
     "²": r"$^2$", "°": r"$^\circ$", "µ": r"$\mu$", "φ": r"$\varphi$", "λ": r"$\lambda$", "→": r"$\to$",
     "∞": r"$\infty$", "†": r"\dag{}", "‡": r"\ddag{}",
 }  # fmt: skip
-BREAK_AFTER = re.compile(r"(?<=[\w.])([/_=,-])(?=\w)")
+BREAK_AFTER = re.compile(r"((?<=[\w.])[/_=,-](?=\w)|\w{16}(?=\w{16}))")  # hashes, too
 
 
 def latex(report: Report) -> str:
@@ -44,10 +45,10 @@ def latex(report: Report) -> str:
         comment_end_string="#>",
         autoescape=False,  # `tex` escapes; HTML's entities would be wrong here
     )
-    environment.filters |= {"tex": escaped, "highlighted": _highlighted}
+    environment.filters |= {"tex": escaped, "highlighted": _highlighted, "is_wide": _is_wide}
     template = environment.get_template("report.tex.jinja")
     colors = LatexFormatter(style=STYLE).get_style_defs()
-    return template.render(report=report, code_style=colors, WIDE=WIDE, MOST_ROWS=MOST_ROWS)
+    return template.render(report=report, code_style=colors, MOST_ROWS=MOST_ROWS)
 
 
 def escaped(text: str) -> str:
@@ -65,6 +66,10 @@ def _broken(text: str) -> str:
 
 def _symbols(text: str) -> str:
     return "".join(SYMBOLS.get(letter, letter) for letter in text)
+
+
+def _is_wide(table: Sequence[dict[str, str]], column: str) -> bool:
+    return max(len(row[column]) for row in table) > WIDE
 
 
 def _highlighted(quote: Quote) -> str:

@@ -154,15 +154,16 @@ def sentence(name: str, found: Convergence) -> str:
     said = f"{name} {WORDS[found.state]}"
     if not found.trends or found.state in ("diverged", "cannot tell"):
         return said
-    parts = [_moved(column, trend) for column, trend in found.trends.items()]
+    names = {column: column.replace("_", " ").replace("val ", "validation ") for column in found.trends}
+    parts = [f"{names[column]} {moved(column, trend)}" for column, trend in found.trends.items()]
     return f"{said} (epochs {found.first_epoch} to {found.last_epoch}: {', '.join(parts)})"
 
 
-def _moved(column: str, trend: Trend) -> str:
-    name = column.replace("_", " ").replace("val ", "validation ")
+def moved(column: str, trend: Trend) -> str:
+    """The change over the second half with its 95 % interval: of losses in percent, of accuracy in points."""
     if not math.isfinite(trend.half_width):
-        return f"{name} unknown"
+        return "unknown"
     if column == "val_accuracy":
-        return f"{name} {100 * trend.change:+.1f} ± {100 * trend.half_width:.1f} points"
+        return f"{100 * trend.change:+.1f} ± {100 * trend.half_width:.1f} points"
     low, high = (math.expm1(trend.change + sign * trend.half_width) for sign in (-1, 1))
-    return f"{name} {100 * math.expm1(trend.change):+.0f} % ({100 * low:+.0f} to {100 * high:+.0f})"
+    return f"{100 * math.expm1(trend.change):+.0f} % ({100 * low:+.0f} to {100 * high:+.0f})"

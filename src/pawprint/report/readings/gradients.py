@@ -34,6 +34,7 @@ GROWN = 10.0
 SHRUNK = 20.0
 DEEP = 1000.0
 STILL_HIGH = 0.75  # of the first step's training loss: hardly anything was learned
+SMALLEST = 1e-30  # what a gradient of 0 counts as: units that died have none
 LEAP = 3.0  # times the first step's: the loss was thrown up by a step
 
 EXPLODING, VANISHING, OVER_DEPTH = "exploding", "vanishing", "vanishing over depth"
@@ -142,8 +143,8 @@ def _by_layer(layers: pd.DataFrame) -> pd.DataFrame:
 
 
 def _mean_log(by_seed: pd.DataFrame) -> pd.Series:
-    """Mean over the seeds that have a number; NaN where none has."""
-    return np.log(by_seed.where(np.isfinite(by_seed) & (by_seed > 0))).mean(axis=1)
+    """Mean over the seeds that have a number, 0 as the smallest; NaN where none has."""
+    return np.log(by_seed.where(np.isfinite(by_seed)).clip(lower=SMALLEST)).mean(axis=1)
 
 
 def _averaged(logs: pd.Series) -> pd.Series:
