@@ -61,7 +61,7 @@ def test_a_changed_default_runs_exactly_the_variants_that_inherit_it(clean: Repo
     assert {s for s in stages if s.startswith("train@")} == {f"train@{v}" for v in inherit}
     assert {s for s in stages if s.startswith("test@")} == {f"test@{v}" for v in inherit}
     assert stages - {f"{s}@{v}" for s in ("train", "test") for v in inherit} == {
-        "resolve", "start", "check", "probe@onecycle", "compare",
+        "resolve", "start", "check", "probe@onecycle", "compare", "report",
     }  # fmt: skip
     table = json.loads((clean.folder / "metrics/compare/table.json").read_text())
     assert table["baseline"]["baseline"]["same_settings_as"] == ["lr_1e-2"]

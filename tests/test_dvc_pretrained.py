@@ -30,13 +30,13 @@ def clean(repository: Repository) -> Repository:
 
 def test_another_pretraining_retrains_the_pretrained_alone(clean: Repository) -> None:
     assert ran(clean.run("dvc", "exp", "run", "-S", "pretrain.seed=1")) == {
-        "resolve", "pretrain", "start", "check", "train@pretrained", "test@pretrained", "compare",
+        "resolve", "pretrain", "start", "check", "train@pretrained", "test@pretrained", "compare", "report",
     }  # fmt: skip
 
 
 def test_another_rate_does_not_pretrain_again(clean: Repository) -> None:
     assert ran(clean.run("dvc", "exp", "run", "-S", "lr=1e-2")) == {
-        "resolve", "start", "check", "train@baseline", "test@baseline", "compare",
+        "resolve", "start", "check", "train@baseline", "test@baseline", "compare", "report",
     }  # fmt: skip
 
 
