@@ -57,6 +57,16 @@ def test_no_better_than_a_guess_is_nothing_learned_or_learned_by_heart() -> None
     assert state(epochs(falling(0.05), lambda x: 2.3 + x, flat(0.1)), **at_chance) == "learned by heart"
 
 
+def test_what_was_learned_and_lost_again_has_collapsed() -> None:
+    lost = epochs(flat(2.3), flat(2.3), lambda x: np.where((x > 0) & (x < 4), 0.8, 0.1))
+    assert state(lost) == "collapsed"
+    assert state(lost, n_at_chance=2) == "learned nothing"  # the weights of its best epoch are no better
+
+
+def test_one_seed_above_chance_by_luck_is_no_learning() -> None:
+    assert state(epochs(flat(2.3), flat(2.3), flat(0.11)), n_at_chance=1) == "learned nothing"
+
+
 def test_a_loss_that_is_not_finite_is_divergence() -> None:
     assert state(epochs(falling(0.5), falling(0.6), flat(0.6)), n_diverged=1) == "diverged"
 

@@ -7,12 +7,13 @@ line moves, from the half's first epoch to its last, by more than a size that ma
 little: validation loss jumps with batch normalization's statistics, and a minimum is chosen for being low.
 
 The rule: *diverged*, where a loss was not finite; *learned by heart*, where the run is no better than a guess, its
-training loss has come down and its validation loss has not; *learned nothing*, where it is no better than a guess or
-its training loss is still that of the first step; *over-fits*, where the validation loss rises while the training
-loss falls; *still improving*, where the validation loss falls or the accuracy rises; *unsteady*, where neither is
-seen and the intervals are so wide that a real change may hide in them; *under-fits*, where neither moves and the
-training loss is still more than half of the first step's; else *converged*. With fewer than MIN_EPOCHS in the half,
-or no number in it: *cannot tell*.
+training loss has come down and its validation loss has not; *learned nothing*, where it is no better than a guess,
+with one seed at least and a training loss that is where it was; *collapsed*, where its validation accuracy ends below
+half of what it had been; *over-fits*, where the validation loss rises while the training loss falls; *still
+improving*, where the validation loss falls or the accuracy rises; *unsteady*, where neither is seen and the intervals
+are so wide that a real change may hide in them; *under-fits*, where neither moves and the training loss is still more
+than half of the first step's; else *converged*. With fewer than MIN_EPOCHS in the half, or no number in it: *cannot
+tell*.
 
 Limits: with a schedule that lowers the rate to zero every curve ends flat, and flat is then no sign that more epochs
 would not help. The intervals take epochs for independent; they are not wholly, which makes them too narrow.
@@ -35,12 +36,13 @@ MIN_EPOCHS = 3  # in the second half: two points fit any line
 SIZES = {"training_loss": 0.02, "val_loss": 0.02, "val_accuracy": 0.005}  # of logarithms, of logarithms, a share
 UNSTEADY = {"val_loss": 0.3, "val_accuracy": 0.05}  # half-width of a change in which a real one may hide
 LARGE_LOSS = 0.5  # of the first step's: the training has not got far
+COLLAPSED = 0.5  # of the best validation accuracy it had, mean over seeds
 COME_DOWN, STAYED = 0.9, 0.97  # of the first step's: a loss that has come down, one that is where it was
 LEVEL = 0.05
 
 State = Literal[
-    "diverged", "learned nothing", "learned by heart", "over-fits", "still improving", "unsteady", "under-fits",
-    "converged", "cannot tell",
+    "diverged", "learned nothing", "learned by heart", "collapsed", "over-fits", "still improving", "unsteady",
+    "under-fits", "converged", "cannot tell",
 ]  # fmt: skip
 
 
@@ -84,7 +86,8 @@ def converged(row: RunComparison, steps: pd.DataFrame, epochs: pd.DataFrame) -> 
         trends = {name: trend(half, name, size) for name, size in SIZES.items()}
     of_last = {name: float(ends[name].mean()) for name in SIZES}
     first_loss = float(steps[steps["step"] == 1]["training_loss"].mean())
-    state = _state(row, first_loss, of_last, trends)
+    best = float(epochs.groupby("epoch")["val_accuracy"].mean().max())
+    state = _state(row, first_loss, of_last, best, trends)
     return Convergence(state, first, last, first_loss, **of_last, trends=trends)
 
 
@@ -103,7 +106,10 @@ def trend(half: pd.DataFrame, column: str, size: float) -> Trend:
     return Trend(slope * span, float(special.stdtrit(freedom, 1 - LEVEL / 2)) * error * span, size)
 
 
-def _state(row: RunComparison, first_loss: float, last: dict[str, float], trends: dict[str, Trend]) -> State:
+def _state(
+    row: RunComparison, first_loss: float, last: dict[str, float], best: float, trends: dict[str, Trend]
+) -> State:
+    """`last`: the curves after the last epoch; `best`: the highest validation accuracy after any."""
     training_loss, val_loss = last["training_loss"], last["val_loss"]
     if row.n_diverged:
         return "diverged"
@@ -112,8 +118,10 @@ def _state(row: RunComparison, first_loss: float, last: dict[str, float], trends
     at_chance = row.n_at_chance == row.n_seeds
     if at_chance and training_loss < COME_DOWN * first_loss and not val_loss < STAYED * first_loss:
         return "learned by heart"
-    if at_chance or training_loss > STAYED * first_loss:
+    if at_chance or (row.n_at_chance and training_loss > STAYED * first_loss):
         return "learned nothing"
+    if last["val_accuracy"] < COLLAPSED * best:
+        return "collapsed"
     moves = {name: trend.direction for name, trend in trends.items()}
     if moves["val_loss"] > 0 and moves["training_loss"] < 0:
         return "over-fits"
@@ -128,6 +136,7 @@ WORDS: dict[State, str] = {
     "diverged": "diverged: its loss was not finite any more",
     "learned nothing": "learned nothing to speak of",
     "learned by heart": "learned its pictures by heart: the training loss came down, and on others it is but a guess",
+    "collapsed": "collapsed: what it had learned it lost again",
     "over-fits": "over-fits: the training loss falls while the validation loss rises",
     "still improving": "had not converged: it was still improving when its epochs ended",
     "unsteady": "is unsteady: its validation jumps too much to say whether it moves",
@@ -141,6 +150,7 @@ REMEDIES: dict[State, str] = {
     "learned nothing": "look at the rate first (check learning_rate), then at data and labels (checks leakage, "
     "overfit_one_batch)",
     "learned by heart": "look at the labels: nothing in the pictures that is shared with others goes with them",
+    "collapsed": "a lower rate, one that falls (`-S scheduler=cosine`), or clipping (`-S clip_norm=1`)",
     "over-fits": "fewer epochs (the weights tested are those of the best epoch already), augmentation, weight decay, "
     "or more data",
     "still improving": "more epochs (`-S epochs=…`), or a higher rate",
