@@ -1,5 +1,6 @@
 """The LaTeX: text that TeX would misread is escaped, Chinese is set, and XeLaTeX compiles it where there is one."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from pawprint.report.quote import quote
 from pawprint.report.sources import SOURCES, bibliography
 from pawprint.report.study import Report
 
+PDF = Path(__file__).parents[2] / "scripts/pdf"
 NASTY = r"50 % of a_b & c#d: $x^2$ ~ {y} \input{/etc/passwd} <b> ± 3° `-S lr=1e-2`"
 
 
@@ -54,7 +56,60 @@ def test_each_source_says_where_it_is_to_be_found() -> None:
         assert str(source.year) in source.text
 
 
-@pytest.mark.skipif(not (shutil.which("latexmk") and shutil.which("xelatex")), reason="no latexmk and xelatex here")
+NEEDS_LATEX = pytest.mark.skipif(
+    not (shutil.which("latexmk") and shutil.which("xelatex")), reason="no latexmk and xelatex here"
+)
+
+
+def make_pdf(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`make pdf`, in a study's folder."""
+    return subprocess.run([PDF, str(folder)], capture_output=True, text=True, check=False, env=os.environ | environment)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """A study's folder with a report in it."""
+    made = report()
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report/report.tex").write_text(latex(made), encoding="utf-8")
+    keys = {source.key for source in made.sources}
+    (tmp_path / "report/references.bib").write_text(bibliography(keys), encoding="utf-8")
+    return tmp_path
+
+
+@NEEDS_LATEX
+def test_the_pdf_lies_beside_the_report_and_tex_leaves_nothing_in_it(written: Path) -> None:
+    done = make_pdf(written)
+    assert done.returncode == 0, done.stderr
+    assert (written / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert {file.name for file in (written / "report").iterdir()} == {"report.tex", "references.bib"}
+
+
+@NEEDS_LATEX
+def test_a_fault_of_tex_is_shown_and_no_pdf_is_left(written: Path) -> None:
+    (written / "report/report.tex").write_text(r"\documentclass{article}\begin{document}\nosuch\end{document}")
+    done = make_pdf(written)
+    assert done.returncode == 1
+    assert "Undefined control sequence" in done.stderr
+    assert not (written / "report.pdf").exists()
+
+
+def test_without_latex_it_is_said_and_the_source_stays(written: Path, tmp_path: Path) -> None:
+    for name in ("bash", "env"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    done = make_pdf(written, PATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "apt-get install latexmk" in done.stderr
+    assert (written / "report/report.tex").is_file()
+
+
+def test_without_a_report_it_is_said_what_makes_it(tmp_path: Path) -> None:
+    done = make_pdf(tmp_path)
+    assert done.returncode == 1
+    assert "report/report.tex: no such file; run: dvc repro" in done.stderr
+
+
+@NEEDS_LATEX
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_xelatex_compiles_it_without_a_fault_or_a_letter_missing(language: str, tmp_path: Path) -> None:
     made = report(language)
