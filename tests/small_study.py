@@ -23,6 +23,10 @@ pretrained_source: none
 pretrain: {}
 variants: {baseline: {}, lr_1e-2: {lr: 0.01}}
 questions: {}
+asks: {}
+asks_zh: {}
+language: en
+exported: [baseline]
 claims: {}
 checks: {output_shape: {}}
 probed: [baseline]
@@ -30,7 +34,7 @@ probes: {brightness: {factors: [0.5, 1.0]}}
 """
 STAGES = (
     "fetch", "prepare", "resolve", "pretrain", "start", "check", "train baseline", "train lr_1e-2", "test baseline",
-    "test lr_1e-2", "probe baseline", "compare",
+    "test lr_1e-2", "probe baseline", "compare", "report",
 )  # fmt: skip
 
 
