@@ -29,7 +29,8 @@ class Repository:
     @property
     def environment(self) -> dict[str, str]:
         """Of a person who has activated the clone's environment."""
-        inherited = {name: value for name, value in os.environ.items() if name != "PAWPRINT_RUNS"}
+        ours = ("PAWPRINT_RUNS", "WANDB_SERVICE")  # the second: W&B's own server, of the process that tests run in
+        inherited = {name: value for name, value in os.environ.items() if name not in ours}
         return inherited | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(self.folder / "src"),  # the `pawprint` command is the clone's, too
