@@ -278,7 +278,7 @@ def _probes(evidence: Evidence) -> list[Answer]:
     answers = []
     for name in names:
         findings = {
-            f"{variant}, {training.removeprefix(f'{variant}-')}": finding
+            f"{variant} {training.removeprefix(f'{variant}-')}": finding
             for variant, of_variant in evidence.probes.items()
             for training, finding in of_variant.get(name, {}).items()
         }

@@ -44,6 +44,10 @@ def test_validation_that_rises_while_training_falls_is_over_fitting() -> None:
 
 def test_a_loss_that_stays_high_is_under_fitting() -> None:
     assert state(epochs(flat(1.9), flat(1.95), flat(0.3))) == "under-fits"
+    going_on = epochs(lambda x: 2.2 - 0.08 * x, flat(1.95), flat(0.3))
+    assert state(going_on) == "converged"  # what more it learns of train, val does not reward
+    said = sentence("run", converged(row(), steps(lambda x: FIRST * np.exp(-x / 50)), going_on))
+    assert "more epochs would widen the gap" in said
 
 
 def test_validation_that_jumps_is_unsteady() -> None:

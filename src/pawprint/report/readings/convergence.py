@@ -11,9 +11,9 @@ training loss has come down and its validation loss has not; *learned nothing*, 
 with one seed at least and a training loss that is where it was; *collapsed*, where its validation accuracy ends below
 half of what it had been; *over-fits*, where the validation loss rises while the training loss falls; *still
 improving*, where the validation loss falls or the accuracy rises; *unsteady*, where neither is seen and the intervals
-are so wide that a real change may hide in them; *under-fits*, where neither moves and the training loss is still more
-than half of the first step's; else *converged*. With fewer than MIN_EPOCHS in the half, or no number in it: *cannot
-tell*.
+are so wide that a real change may hide in them; *under-fits*, where nothing moves, the training loss neither, and
+that is still more than half of the first step's; else *converged*. With fewer than MIN_EPOCHS in the half, or no
+number in it: *cannot tell*.
 
 Limits: with a schedule that lowers the rate to zero every curve ends flat, and flat is then no sign that more epochs
 would not help. The intervals take epochs for independent; they are not wholly, which makes them too narrow.
@@ -129,7 +129,8 @@ def _state(
         return "still improving"
     if any(trends[name].half_width > widest for name, widest in UNSTEADY.items()):
         return "unsteady"
-    return "under-fits" if training_loss > LARGE_LOSS * first_loss else "converged"
+    has_stopped = moves["training_loss"] >= 0
+    return "under-fits" if has_stopped and training_loss > LARGE_LOSS * first_loss else "converged"
 
 
 WORDS: dict[State, str] = {
@@ -165,6 +166,8 @@ def sentence(name: str, found: Convergence) -> str:
     if not found.trends or found.state in ("diverged", "cannot tell"):
         return said
     names = {column: column.replace("_", " ").replace("val ", "validation ") for column in found.trends}
+    if found.state == "converged" and found.trends["training_loss"].direction < 0:
+        said += ", though the training loss still falls: more epochs would widen the gap"
     parts = [f"{names[column]} {moved(column, trend)}" for column, trend in found.trends.items()]
     return f"{said} (epochs {found.first_epoch} to {found.last_epoch}: {', '.join(parts)})"
 
