@@ -34,7 +34,7 @@ from pawprint.comparison import RunComparison
 
 MIN_EPOCHS = 3  # in the second half: two points fit any line
 SIZES = {"training_loss": 0.02, "val_loss": 0.02, "val_accuracy": 0.005}  # of logarithms, of logarithms, a share
-UNSTEADY = {"val_loss": 0.3, "val_accuracy": 0.05}  # half-width of a change in which a real one may hide
+UNSTEADY = {"val_loss": 0.15, "val_accuracy": 0.03}  # half-width of a change in which a real one may hide
 LARGE_LOSS = 0.5  # of the first step's: the training has not got far
 COLLAPSED = 0.5  # of the best validation accuracy it had, mean over seeds
 COME_DOWN, STAYED = 0.9, 0.97  # of the first step's: a loss that has come down, one that is where it was
@@ -140,7 +140,7 @@ WORDS: dict[State, str] = {
     "collapsed": "collapsed: what it had learned it lost again",
     "over-fits": "over-fits: the training loss falls while the validation loss rises",
     "still improving": "had not converged: it was still improving when its epochs ended",
-    "unsteady": "is unsteady: its validation jumps too much to say whether it moves",
+    "unsteady": "is unsteady: its validation jumps too much to say whether it has leveled off",
     "under-fits": "under-fits: it has leveled off with a training loss more than half of the first",
     "converged": "converged: validation has leveled off",
     "cannot tell": "has too few epochs, or numbers that are missing, to say whether it converged",
