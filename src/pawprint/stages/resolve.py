@@ -1,6 +1,7 @@
 """resolve: params.yaml → params/<variant>.yaml, each variant's runs with every setting spelled out.
 
-`train@<variant>` depends on its own file alone, so that a change re-trains just the variants it reaches.
+`train@<variant>` depends on its own file alone, so that a change re-trains just the variants it reaches. Beside that
+plots/probe/probed.csv lists the variants that `probe` looks into: what depends on the folder finds it, if no more.
 """
 
 import sys
@@ -19,6 +20,8 @@ def main() -> None:
         for variant in study.variants:
             own = [spec for spec in specs if spec.variant == variant]
             atomic.write_text(unfinished / paths.resolved(variant).name, resolved_yaml(own))
+    listed = "".join(f"{variant}\n" for variant in ("variant", *study.probed))
+    atomic.write_text(paths.probe_figures("probed.csv"), listed)
     print(f"{len(study.variants)} variants, {len(specs)} trainings")
 
 
