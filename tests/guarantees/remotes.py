@@ -42,7 +42,7 @@ SETTINGS = {
 }  # fmt: skip
 STAGES = (
     "fetch", "resolve", "prepare", "pretrain", "start", "check", "train baseline", "train lr_1e-2", "test baseline",
-    "test lr_1e-2", "probe baseline", "compare",
+    "test lr_1e-2", "probe baseline", "compare", "report",
 )  # fmt: skip
 LISTS = ("models", "plots/train", "plots/test", "data")  # folders whose files DVC brings
 
