@@ -83,6 +83,29 @@ def test_a_stage_ends_with_its_dvc_also_while_it_starts(tmp_path: Path, by: sign
     assert alive == []
 
 
+SWALLOWS = """
+import time
+import pawprint.stages
+try:
+    print("started", flush=True)
+    time.sleep(60)
+except BaseException:
+    print("went on", flush=True)
+"""
+
+
+def test_a_ctrl_c_amid_the_imports_ends_the_stage_though_a_library_catches_all() -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "DVC_STAGE": "train@baseline"}
+    command = [sys.executable, "-c", SWALLOWS]
+    stage = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert stage.stdout is not None
+    assert stage.stdout.readline() == "started\n"
+    stage.send_signal(signal.SIGINT)
+    said, error = stage.communicate(timeout=30)
+    assert (said, stage.returncode) == ("", 130)
+    assert error == "train@baseline: interrupted while no work was under way\n"
+
+
 def test_a_stage_without_a_dvc_above_it_is_left_alone() -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "DVC_STAGE": "train@baseline"}
     command = [sys.executable, "-c", "import pawprint.stages, threading; print(threading.active_count())"]

@@ -10,6 +10,7 @@ So a stage watches the dvc it was started by, and stops when that is gone.
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -83,6 +84,16 @@ def stop_when_dvc_is_gone() -> None:
         threading.Thread(target=_watch, args=(dvc,), daemon=True, name="watches dvc").start()
 
 
+def end_while_starting() -> None:
+    """Where dvc runs this stage: until `stoppable`, Ctrl-C ends the process and raises nothing.
+
+    A stage's imports take seconds, and a KeyboardInterrupt that is raised amid them may be caught there: libraries
+    try optional imports under a bare `except`, and the stage would go on as if it had not been told to stop.
+    """
+    if "DVC_STAGE" in os.environ:
+        signal.signal(signal.SIGINT, _end)
+
+
 def end_with(parent: int) -> None:
     """For a process that works for another: deaf to Ctrl-C, which is the parent's to answer, and gone when that is."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -94,6 +105,11 @@ def end_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="watches its parent").start()
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    print(f"{os.environ['DVC_STAGE']}: interrupted while no work was under way", file=sys.stderr, flush=True)
+    os._exit(128 + number)
 
 
 def _receive(number: int, frame: FrameType | None) -> None:

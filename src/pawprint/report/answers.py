@@ -122,14 +122,14 @@ def _converged(evidence: Evidence, states: dict[str, Convergence]) -> Answer:
         "test_accuracy", _png("test_accuracy.png"), "Test accuracy of all runs, each seed with its interval."
     )
     return Answer(
-        "converged",
-        words,
-        settled,
-        sentences,
-        remedies,
-        [overview],
-        table,
-        [quote(p) for p in questions.CONVERGED.code],
+        name="converged",
+        question=words,
+        outcome=settled,
+        readings=sentences,
+        remedies=remedies,
+        pictures=[overview],
+        table=table,
+        code=[quote(place) for place in questions.CONVERGED.code],
         decides=questions.CONVERGED.decides,
     )
 
@@ -273,7 +273,7 @@ def _checks(evidence: Evidence) -> list[Answer]:
 
 
 def _probes(evidence: Evidence) -> list[Answer]:
-    """One answer a probe: the reading of the first variant that was probed, by seed, and the others in the table."""
+    """One answer a probe: each training that was probed, trainings that say the same told once."""
     names = dict.fromkeys(name for of_variant in evidence.probes.values() for name in of_variant)
     answers = []
     for name in names:
@@ -324,14 +324,30 @@ def _tested(
     passed = [finding.passed for finding in findings.values()]
     outcome = OUTCOMES[False if False in passed else None if None in passed else True]
     readings = [f"{listed(subjects)}: {reading}." for reading, subjects in by_reading.items()]
-    remedies = list(dict.fromkeys(f.remedy for f in findings.values() if f.remedy))
     table = [
         {"subject": subject, "verdict": OUTCOMES[finding.passed], "limit": finding.limit}
         for subject, finding in findings.items()
     ]
-    words = questions.in_language(asked, evidence.study, first.question)
-    code, sources = ([quote(place) for place in asked.code], list(asked.sources)) if asked else ([], [])
-    return Answer(f"{kind}_{name}", words, outcome, readings, remedies, pictures, table, code, sources)
+    return Answer(
+        name=f"{kind}_{name}",
+        question=questions.in_language(asked, evidence.study, first.question),
+        outcome=outcome,
+        readings=readings,
+        remedies=_remedies(findings),
+        pictures=pictures,
+        table=table,
+        code=[quote(place) for place in asked.code] if asked else [],
+        sources=list(asked.sources) if asked else [],
+    )
+
+
+def _remedies(findings: dict[str, Tested]) -> list[str]:
+    """Each once; which subjects it is for is said where some need another, or none."""
+    subjects: dict[str, list[str]] = {}
+    for subject, finding in findings.items():
+        if finding.remedy:
+            subjects.setdefault(finding.remedy, []).append(subject)
+    return [remedy if len(of) == len(findings) else f"{listed(of)}: {remedy}" for remedy, of in subjects.items()]
 
 
 def _answer(

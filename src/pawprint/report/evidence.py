@@ -50,27 +50,33 @@ class Evidence:
 
     @cached_property
     def steps(self) -> pd.DataFrame:
+        """Every run's curves, a row a step, its training loss smoothed as the charts have it."""
         steps = results.curves(self.specs, "steps")
         return steps.assign(training_loss_smoothed=charts.smoothed(steps, "training_loss"))
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
+        """Every run's curves, a row an epoch."""
         return results.curves(self.specs, "epochs")
 
     @cached_property
     def layers(self) -> pd.DataFrame:
+        """The size of each layer's gradients at each step, of the runs that measured it."""
         return results.diagnostics(self.specs, of_layers=True)
 
     @cached_property
     def contests(self) -> dict[str, Contest | None]:
+        """Question → the run that val chooses and its lead on test; None where there is nothing to choose."""
         return read_record(paths.CONTESTS, dict[str, Contest | None], AGAIN)
 
     @cached_property
     def claims(self) -> list[dict[str, Any]]:
+        """What the study set out to test, and what came of it."""
         return list(read_record(paths.CLAIMS, dict[str, Any], AGAIN).values())
 
     @cached_property
     def slowness(self) -> dict[str, Any]:
+        """Training → where it is slow, and why; empty where no curvature was measured."""
         return read_record(paths.SLOWNESS, dict[str, Any], AGAIN)
 
     @cached_property
@@ -90,6 +96,7 @@ class Evidence:
 
     @cached_property
     def data(self) -> Description:
+        """What was trained on: classes, sizes, hashes."""
         return read_record(paths.PREPARED / "data.json", Description, "dvc repro prepare")
 
     @cached_property
@@ -99,6 +106,7 @@ class Evidence:
 
     @cached_property
     def logs(self) -> list[Logged]:
+        """What each training was asked to log, and what it logged, seed by seed."""
         found = []
         for spec in self.specs:
             trained = self._entry(paths.train_outputs(spec.variant).metrics, spec, "train")

@@ -29,18 +29,19 @@ def quote(place: str) -> Quote:
     file = module.replace(".", "/")
     file += "/__init__.py" if (paths.PACKAGE / file).is_dir() else ".py"
     source = (paths.PACKAGE / file).read_text(encoding="utf-8")
-    node: ast.AST = ast.parse(source)
-    for part in name.split("."):
+    outer, *inner = name.split(".")
+    node = _inside(ast.parse(source), outer, place)
+    for part in inner:
         node = _inside(node, part, place)
     text = ast.get_source_segment(source, node, padded=True)
     if text is None:
         raise LookupError(f"{place}: has no text of its own")
     lines = text.splitlines()
     indent = len(lines[0]) - len(lines[0].lstrip())
-    return Quote(name, file, node.lineno, "\n".join(line[indent:] for line in lines))  # type: ignore[attr-defined]
+    return Quote(name, file, node.lineno, "\n".join(line[indent:] for line in lines))
 
 
-def _inside(node: ast.AST, name: str, place: str) -> ast.AST:
+def _inside(node: ast.AST, name: str, place: str) -> ast.FunctionDef | ast.ClassDef:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef | ast.ClassDef) and child.name == name:
             return child

@@ -8,9 +8,8 @@ of every run with this seed.
 *Exploding*: a norm is not finite, or GROWN times the first step's. *Vanishing*: from some step to the end it is below
 a SHRUNK-th of the first step's, though the training loss is still near where it began (a network that has learned has
 small gradients because it has learned). *Vanishing over depth*: the first layer's gradients are, by the median over
-the steps, below a DEEP-th of the last layer's: what reaches the input side is lost on the way (Hochreiter 1991;
-Glorot and Bengio 2010). The layer that comes first is the one that crosses the same line, measured by its own first
-step, soonest.
+the steps, below a DEEP-th of the last layer's: what reaches the input side is lost on the way (Glorot and Bengio
+2010). The layer that comes first is the one that crosses the same line, measured by its own first step, soonest.
 
 Limits: the lines are ours; healthy runs of the studies here stay well within them, planted ones well beyond (tests).
 With normalization after each layer the size of a layer's weights cancels, and its gradients shrink as its weights
