@@ -52,17 +52,21 @@ Location = Annotated[str, AfterValidator(can_be_looked_for)]
 class DataSettings:
     """Which pictures, at what size, split how (`data:` in params.yaml)."""
 
-    source: Literal["procedural", "drawn_animals", "oxford_pet", "folder", "digits", "fashion_mnist"] = "procedural"
+    source: Literal[
+        "procedural", "drawn_animals", "oxford_pet", "folder", "digits", "fashion_mnist", "cifar10", "food11"
+    ] = "procedural"
     path: Location | None = None  # folder (or .zip) of pictures, as seen from the study's; null: the source's own way
     split_file: Location | None = None  # CSV image_name,label,split; null: the source's own split, or a drawn one
     draw_pixels: Annotated[int, Field(ge=16, le=512)] = 64  # side of a drawn picture (procedural)
     n_per_class: Annotated[int, Field(ge=5, le=MOST)] = 40  # pictures drawn of each class (procedural, drawn_animals)
     seed: Seed = 0  # of the drawn pictures
     on_bad: Literal["stop", "drop"] = "stop"  # pictures and rows that cannot be used: say all and stop, or leave out
+    classes: tuple[str, ...] = ()  # the classes used, by name; (): all
     max_per_class: NonNegativeInt = 0  # pictures used of a class in each given split; 0: all
     image_size: Annotated[int, Field(ge=8, le=1024)] = 224  # side of the prepared square picture, pixels
     val_percent: Annotated[float, Field(gt=0, lt=100)] = 20.0
     test_percent: Annotated[float, Field(gt=0, lt=100)] = 20.0
+    labels_per_class: NonNegativeInt = 0  # of train's pictures that keep their label; 0: all, none is unlabelled
     split_seed: Seed = 0
 
 
@@ -76,15 +80,26 @@ class RunSpec:
     seed: Seed  # of initial weights, batch order and augmentation
     pretrained_on: str | None = None  # what the starting weights were trained on; None: they are random
 
-    model: Literal["resnet18", "mlp"] = "resnet18"
+    model: Literal["resnet18", "mlp", "cnn"] = "resnet18"
     # Hidden units, layer by layer (mlp). Without normalization, sixteen layers learn nothing.
     mlp_widths: Annotated[tuple[PositiveInt, ...], Field(max_length=16)] = (128, 56)
     mlp_activation: Literal["relu", "leaky_relu", "sigmoid", "tanh"] = "relu"
     mlp_layer_norm: tuple[PositiveInt, ...] = ()  # the hidden layers, counted from 1, whose outputs are normalized
     mlp_init: Literal["default", "gaussian", "xavier", "he"] = "default"
+    # Channels of the convolutions, each followed by batch normalization, ReLU and 2 x 2 max-pooling (cnn).
+    cnn_widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=8)] = (64, 128, 256)
+    cnn_grid: Annotated[int, Field(ge=1, le=64)] = 1  # side of the grid that what is left is averaged to
+    cnn_hidden: Annotated[tuple[PositiveInt, ...], Field(max_length=8)] = ()  # units of the linear layers before the last
+    dropout: Fraction = 0.0  # share of the units that are dropped before each linear layer but the first of an MLP
     pretrained: bool = False  # start from the weights of the study's `pretrained_source`, with a new head
-    objective: Literal["supervised"] = "supervised"
+    objective: Literal["supervised", "self_training", "fixmatch"] = "supervised"
     loss: Literal["cross_entropy", "squared_error", "hinge"] = "cross_entropy"  # what `supervised` descends
+    label_smoothing: Fraction = 0.0  # share of a label that is spread over all classes
+    # What the unlabelled pictures bring (self_training, fixmatch); symbols of arXiv 2001.07685.
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.95  # tau: how sure a pseudo-label must be to count
+    temperature: Annotated[float, Field(ge=0, le=100)] = 0.0  # T of soft pseudo-labels; 0: the likeliest class
+    unlabelled_weight: Rate = 1.0  # lambda_u, of the unlabelled loss
+    unlabelled_ratio: Annotated[int, Field(ge=1, le=100)] = 7  # mu: unlabelled pictures for each labelled one
 
     optimizer: Literal["adam", "adamw", "sgd", "adagrad", "rmsprop", "radam", "lars", "lamb"] = "adam"
     lr: Rate = 1e-3  # learning rate at `lr_base_batch_size`; the peak where the scheduler has one
@@ -99,10 +114,12 @@ class RunSpec:
     nesterov: bool = False  # sgd's and lars's
     trust_coefficient: Rate = 0.001  # lars's: a layer's step as a share of its weights' norm
     weight_decay: Rate = 0.0
+    weight_decay_on: Literal["all", "weights"] = "all"  # weights: not biases, nor what batch normalization learns
+    ema_decay: Fraction = 0.0  # of the average of weights that is evaluated and kept; 0: the weights themselves
 
     scheduler: Literal[
         "none", "onecycle", "cosine", "exponential", "step", "piecewise", "polynomial", "linear", "warmup",
-        "warmup_cosine", "cyclic", "restarts", "plateau",
+        "warmup_cosine", "cosine_7_16", "cyclic", "restarts", "plateau",
     ] = "none"  # fmt: skip
     lr_decay: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.9  # exponential, step, piecewise, plateau
     lr_floor: Rate = 0.0  # the rate falls no further; `contradictions.FALL_TO_A_FLOOR`
@@ -117,11 +134,23 @@ class RunSpec:
 
     batch_size: BatchSize = 32  # examples per optimizer step
     epochs: PositiveInt = 10
+    steps_per_epoch: NonNegativeInt = 0  # 0: once through train; else as many batches, passing through it again
+    patience_epochs: NonNegativeInt = 0  # stop when `select_on` is no better for so many; 0: never
     clip_norm: Rate = 0.0  # largest total gradient norm; 0: no clipping
-    sampling: Literal["natural", "balanced"] = "natural"  # balanced: every class equally often in an epoch
+    # Every class equally often: balanced keeps the epoch's length, the others go by the largest, the smallest class.
+    sampling: Literal["natural", "balanced", "oversample", "undersample"] = "natural"
     class_weights: Literal["none", "balanced"] = "none"  # of the loss; balanced: inverse to a class's pictures
     random_flip: bool = True  # mirror every second training picture
     random_crop_percent: Annotated[float, Field(ge=0, le=50)] = 10.0  # largest shift, of the picture's side
+    resized_crop_area: Annotated[float, Field(gt=0, le=1)] = 1.0  # least share that is cut out and enlarged; 1: none is
+    color_jitter: Annotated[float, Field(ge=0, le=1)] = 0.0  # largest change of brightness, contrast and saturation
+    augmentation: Literal["weak", "strong"] = "weak"  # of labelled pictures; strong adds the next four
+    randaugment_ops: Annotated[int, Field(ge=0, le=14)] = 2  # operations on a picture (arXiv 1909.13719)
+    randaugment_magnitude: Annotated[int, Field(ge=0, le=30)] = 30  # the largest; each picture's is drawn
+    cutout_percent: Annotated[float, Field(ge=0, le=100)] = 50.0  # largest side of a gray square, of the picture's
+    erasing_percent: Annotated[float, Field(ge=0, le=100)] = 0.0  # pictures with an erased rectangle (1708.04896)
+    mixing: Literal["none", "mixup", "cutmix"] = "none"  # of labelled pictures and their labels, two and two
+    mixing_alpha: Annotated[float, Field(gt=0, le=100)] = 1.0  # of the Beta distribution that the shares are drawn from
 
     # Splits that are measured at each epoch's end beside val, for their curves alone: they choose nothing.
     epoch_curves: Annotated[tuple[Literal["train", "test"], ...], Field(max_length=2)] = ()
@@ -131,6 +160,7 @@ class RunSpec:
     diagnose_every_steps: PositiveInt = 50
     select_on: Literal["val_loss", "val_accuracy", "val_balanced_accuracy"] = "val_loss"  # which epoch's weights stay
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"  # of the training's arithmetic
     # Of the processor, per training; another number gives other bytes. No processor has more than 512 today.
     threads: Annotated[int, Field(ge=1, le=512)] = 1
 
@@ -256,7 +286,7 @@ class Data:
     train: Split
     val: Split
     test: Split
-    unlabelled: Split | None
+    unlabelled: Split | None  # labels that are hidden, and measured by; -1 where nobody knows
     class_names: list[str]
     image_shape: tuple[int, int, int]  # (C, H, W)
     mean: tuple[float, ...]  # per channel, of train's pixels in [0, 1]
