@@ -17,7 +17,7 @@ def of_run(spec: RunSpec) -> list[str]:
     faults = []
     if spec.nesterov and spec.optimizer in ("sgd", "lars") and spec.momentum == 0:
         faults.append("nesterov needs momentum > 0, found 0")
-    faults += _of_schedule(spec)
+    faults += _of_schedule(spec) + _of_labels(spec)
     beyond = [number for number in spec.mlp_layer_norm if number > len(spec.mlp_widths)]
     if beyond and spec.model == "mlp":
         faults.append(f"mlp_layer_norm: there are {len(spec.mlp_widths)} hidden layers, found {beyond}")
@@ -34,9 +34,35 @@ def of_run(spec: RunSpec) -> list[str]:
     return faults + _of_diagnostics(spec)
 
 
+def _of_labels(spec: RunSpec) -> list[str]:
+    """Labels that are smoothed or mixed, where the loss has no use for such."""
+    faults = []
+    if spec.label_smoothing and spec.loss != "cross_entropy":
+        faults.append(f"label_smoothing is cross_entropy's, found loss: {spec.loss}")
+    if spec.mixing != "none" and spec.loss == "hinge":
+        faults.append(f"mixing: {spec.mixing} makes labels of shares, of which loss: hinge can make nothing")
+    if spec.mixing != "none" and spec.class_weights == "balanced":
+        faults.append(
+            f"mixing: {spec.mixing} gives a picture several classes, and class_weights: balanced weighs it by one;"
+            " expected class_weights: none"
+        )
+    return faults
+
+
 def _of_diagnostics(spec: RunSpec) -> list[str]:
     """Diagnostics of what the training has not: a loss of each example by itself."""
     faults = []
+    of_probe = [name for name in spec.diagnostics if name != "layer_gradients"]
+    if of_probe and spec.objective != "supervised":
+        faults.append(
+            f"diagnostics: {', '.join(of_probe)}: measured on labelled pictures alone, which is not the loss of"
+            f" objective: {spec.objective}; expected layer_gradients alone"
+        )
+    if of_probe and spec.dropout:
+        faults.append(
+            f"diagnostics: {', '.join(of_probe)}: with dropout the loss differs each time it is asked for; expected"
+            " dropout: 0, or layer_gradients alone"
+        )
     by_itself = [name for name in spec.diagnostics if name in ("gradient_noise", "curvature")]
     if by_itself and spec.model != "mlp":
         faults.append(
@@ -63,7 +89,12 @@ def _of_schedule(spec: RunSpec) -> list[str]:
 
 
 def of_run_with_data(spec: RunSpec, data: DataSettings) -> list[str]:
-    """Faults of one training of these pictures: a multi-layer perceptron that fits into no memory."""
+    """Faults of one training of these pictures: a model that fits into no memory, or that they do not fit."""
+    if spec.model == "cnn" and 2 ** len(spec.cnn_widths) > data.image_size:
+        return [
+            f"cnn_widths: {len(spec.cnn_widths)} convolutions halve {data.image_size} px to nothing; expected at most"
+            f" {int(math.log2(data.image_size))}"
+        ]
     if spec.model != "mlp":
         return []
     n_channels = 1 if data.source in GREY else 3

@@ -15,11 +15,21 @@ from pawprint.types import RUN_SETTINGS, RunSpec, short_number
 
 RunName = tuple[str, str]  # (variant, run)
 
+UNLABELLED = ("self_training", "fixmatch")  # objectives that learn from unlabelled pictures
+OF_STRONG_VIEWS = ("randaugment_ops", "randaugment_magnitude", "cutout_percent", "erasing_percent")
 READ_ONLY_BY: dict[str, tuple[str, tuple[str, ...]]] = {  # setting → the setting that decides, its deciding values
     "mlp_widths": ("model", ("mlp",)),
     "mlp_activation": ("model", ("mlp",)),
     "mlp_layer_norm": ("model", ("mlp",)),
     "mlp_init": ("model", ("mlp",)),
+    "cnn_widths": ("model", ("cnn",)),
+    "cnn_grid": ("model", ("cnn",)),
+    "cnn_hidden": ("model", ("cnn",)),
+    "threshold": ("objective", UNLABELLED),
+    "temperature": ("objective", UNLABELLED),
+    "unlabelled_weight": ("objective", UNLABELLED),
+    "unlabelled_ratio": ("objective", UNLABELLED),
+    "mixing_alpha": ("mixing", ("mixup", "cutmix")),
     "betas": ("optimizer", ("adam", "adamw", "radam", "lamb")),
     "amsgrad": ("optimizer", ("adam", "adamw")),
     "alpha": ("optimizer", ("rmsprop",)),
@@ -90,6 +100,8 @@ def differences(spec: RunSpec, reference: RunSpec) -> str:
 
 
 def _is_read(name: str, spec: RunSpec) -> bool:
+    if name in OF_STRONG_VIEWS:
+        return spec.augmentation == "strong" or spec.objective == "fixmatch"
     decider, values = READ_ONLY_BY.get(name, (name, ()))
     return decider == name or getattr(spec, decider) in values
 

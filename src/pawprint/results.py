@@ -97,8 +97,8 @@ def curves(specs: Sequence[RunSpec], kind: str) -> pd.DataFrame:
     parts = []
     for spec in specs:
         path = paths.train_outputs(spec.variant).curves / f"{spec.key}-{kind}.csv"
-        own = dict.fromkeys([f"{split}_accuracy" for split in spec.epoch_curves] if kind == "epochs" else [], float)
-        part = read_table(path, CURVES[kind] | own, f"dvc repro train@{spec.variant}")
+        own = spec.parts if kind == "steps" else [f"{split}_accuracy" for split in spec.epoch_curves]
+        part = read_table(path, CURVES[kind] | dict.fromkeys(own, float), f"dvc repro train@{spec.variant}")
         for position, (name, value) in enumerate(identity(spec).items()):
             part.insert(position, name, value)
         parts.append(part)

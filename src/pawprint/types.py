@@ -89,7 +89,9 @@ class RunSpec:
     # Channels of the convolutions, each followed by batch normalization, ReLU and 2 x 2 max-pooling (cnn).
     cnn_widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=8)] = (64, 128, 256)
     cnn_grid: Annotated[int, Field(ge=1, le=64)] = 1  # side of the grid that what is left is averaged to
-    cnn_hidden: Annotated[tuple[PositiveInt, ...], Field(max_length=8)] = ()  # units of the linear layers before the last
+    cnn_hidden: Annotated[
+        tuple[PositiveInt, ...], Field(max_length=8)
+    ] = ()  # units of the linear layers before the last
     dropout: Fraction = 0.0  # share of the units that are dropped before each linear layer but the first of an MLP
     pretrained: bool = False  # start from the weights of the study's `pretrained_source`, with a new head
     objective: Literal["supervised", "self_training", "fixmatch"] = "supervised"
@@ -176,6 +178,11 @@ class RunSpec:
         return f"{self.run}-s{self.seed}"
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """What a step's row has beside the loss."""
+        return () if self.objective == "supervised" else UNLABELLED_PARTS
+
+    @property
     def batch_ratio(self) -> float:
         """How many times the batch is larger than the one that `lr` is meant for."""
         return self.batch_size / self.lr_base_batch_size
@@ -199,6 +206,10 @@ class RunSpec:
         """Adam's eps; `adam_full` lowers it as the noise of the gradient falls (arXiv 2205.10287)."""
         return self.eps / self.batch_ratio**0.5 if self.lr_scaling == "adam_full" else self.eps
 
+
+# Of each step of an objective that learns from unlabelled pictures (`pawprint.objectives.pseudo_labels`).
+UNLABELLED_PARTS = ("labelled_loss", "unlabelled_loss", "mask_rate", "pseudo_label_accuracy", "agreement")
+CLASS_COUNTS = ("n", "n_confident", "n_known", "n_right", "n_agreeing")  # of the same, by class and epoch
 
 RUN_IDENTITY = ("study", "variant", "run", "seed", "pretrained_on")
 RUN_SETTINGS = tuple(f.name for f in dataclasses.fields(RunSpec) if f.name not in RUN_IDENTITY)
@@ -302,6 +313,7 @@ class LossTerms:
 
     total: torch.Tensor  # () with graph
     parts: dict[str, torch.Tensor]  # name → () detached
+    of_classes: dict[str, torch.Tensor] = dataclasses.field(default_factory=dict)  # name → counts (K,)
 
 
 SCORES = ("loss", "accuracy", "balanced_accuracy", "macro_f1")  # of an `Evaluation`
@@ -332,6 +344,8 @@ class TrainState:
     scheduler: torch.optim.lr_scheduler.LRScheduler | None
     step: int  # optimizer steps done
     examples_seen: int
+    ema: torch.optim.swa_utils.AveragedModel | None = None  # of the weights, where they are averaged
+    scaler: torch.amp.GradScaler | None = None  # of the loss, in half precision
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,8 @@ import torch
 
 from pawprint.data import batches as module
 from pawprint.data.batches import TrainBatches, in_order, standardize, unit_range
-from pawprint.types import Data, RunSpec
+from pawprint.errors import SettingsError
+from pawprint.types import Data, RunSpec, Split
 
 PLAIN = {"random_flip": False, "random_crop_percent": 0.0}
 
@@ -67,7 +68,7 @@ def test_balanced_sampling_shows_every_class_equally_often(unbalanced: Data, spe
 
 
 def test_balanced_sampling_repeats_no_picture_before_its_class_is_through(unbalanced: Data, spec: RunSpec) -> None:
-    order = TrainBatches(unbalanced, replace(spec, sampling="balanced"))._order(1)
+    order = TrainBatches(unbalanced, replace(spec, sampling="balanced")).labelled.order(1)
     times = np.bincount(order, minlength=50)
     assert times[:40].max() == 1
     assert set(times[40:49]) <= {1, 2}
@@ -146,3 +147,105 @@ def test_a_batch_from_memory_may_be_written_to(data: Data, spec: RunSpec) -> Non
         batch.labels.zero_()
     for images, batch in zip(before, batches.epoch(1), strict=True):
         assert torch.equal(images, batch.images)
+
+
+@pytest.fixture
+def half_labelled(data: Data) -> Data:
+    """Of 50 training pictures ten keep their label; one of the others has none that anybody knows."""
+    rows = np.arange(50)
+    hidden = data.train.labels[10:].copy()
+    hidden[0] = -1
+    kept = Split(data.train.names[:10], data.train.images[rows[:10]], data.train.labels[:10])
+    others = Split(data.train.names[10:], data.train.images[rows[10:]], hidden)
+    return replace(data, train=kept, unlabelled=others)
+
+
+@pytest.mark.parametrize(("sampling", "length"), [("oversample", 120), ("undersample", 3)])
+def test_sampling_by_the_largest_or_smallest_class(unbalanced: Data, spec: RunSpec, sampling: Any, length: int) -> None:
+    batches = TrainBatches(unbalanced, replace(spec, sampling=sampling, batch_size=length))
+    for epoch in (1, 2):
+        (batch,) = batches.epoch(epoch)
+        assert np.bincount(batch.labels).tolist() == [length // 3] * 3
+
+
+def test_an_epoch_of_so_many_steps_goes_through_the_pictures_again(data: Data, spec: RunSpec) -> None:
+    batches = TrainBatches(data, replace(spec, **PLAIN, steps_per_epoch=10))  # 80 of 50 pictures
+    images = torch.cat([batch.images for epoch in (1, 2, 3, 4, 5) for batch in batches.epoch(epoch)])
+    assert len(images) == 400
+    for first in range(0, 400, 50):  # whatever the epochs, 50 after each other are the whole set
+        assert len(images[first : first + 50].flatten(1).unique(dim=0)) == 50
+    assert not torch.equal(images[:50], images[50:100])
+
+
+def test_unlabelled_pictures_come_beside_the_labelled_in_two_views(half_labelled: Data, spec: RunSpec) -> None:
+    settings = replace(spec, objective="fixmatch", batch_size=4, unlabelled_ratio=3, random_crop_percent=0.0,
+                       random_flip=False, steps_per_epoch=10)  # fmt: skip
+    batches = list(TrainBatches(half_labelled, settings).epoch(1))
+    assert half_labelled.unlabelled is not None
+    expected = standardize(unit_range(half_labelled.unlabelled.images), half_labelled).flatten(1)
+    for batch in batches:
+        assert batch.unlabelled is not None
+        assert batch.unlabelled.strong is not None
+        assert len(batch) == 4
+        assert batch.unlabelled.weak.shape == batch.unlabelled.strong.shape == (12, 3, 12, 12)
+        assert not torch.equal(batch.unlabelled.weak, batch.unlabelled.strong)
+    weak = torch.cat([batch.unlabelled.weak for batch in batches if batch.unlabelled])[:40]
+    labels = torch.cat([batch.unlabelled.labels for batch in batches if batch.unlabelled])[:40]
+    assert torch.equal(weak.flatten(1).sort(dim=0).values, expected.sort(dim=0).values)  # each once in a pass
+    assert sorted(labels.tolist()) == sorted(half_labelled.unlabelled.labels.tolist())
+
+
+def test_self_training_makes_no_strong_view(half_labelled: Data, spec: RunSpec) -> None:
+    batch = next(TrainBatches(half_labelled, replace(spec, objective="self_training")).epoch(1))
+    assert batch.unlabelled is not None
+    assert batch.unlabelled.strong is None
+
+
+def test_unlabelled_batches_resume_and_do_not_depend_on_workers(half_labelled: Data, spec: RunSpec) -> None:
+    settings = replace(spec, objective="fixmatch", batch_size=4, steps_per_epoch=6, mixing="cutmix")
+    whole = list(TrainBatches(half_labelled, settings).epoch(2))
+    for batches in (TrainBatches(half_labelled, settings), TrainBatches(half_labelled, settings, workers=2)):
+        for batch, expected in zip(batches.epoch(2, start=2), whole[2:], strict=True):
+            assert batch.soft_labels is not None
+            assert expected.soft_labels is not None
+            assert torch.equal(batch.soft_labels, expected.soft_labels)
+            assert torch.equal(batch.images, expected.images)
+            assert batch.unlabelled is not None
+            assert expected.unlabelled is not None
+            assert torch.equal(batch.unlabelled.weak, expected.unlabelled.weak)
+            assert batch.unlabelled.strong is not None
+            assert expected.unlabelled.strong is not None
+            assert torch.equal(batch.unlabelled.strong, expected.unlabelled.strong)
+
+
+def test_an_objective_without_the_pictures_it_needs_says_so(data: Data, spec: RunSpec) -> None:
+    with pytest.raises(SettingsError, match="objective: fixmatch learns from unlabelled pictures, and there are none"):
+        TrainBatches(data, replace(spec, objective="fixmatch"))
+
+
+def test_mixup_mixes_pictures_and_labels_by_the_same_share(data: Data, spec: RunSpec) -> None:
+    plain, settings = replace(spec, **PLAIN), replace(spec, **PLAIN, mixing="mixup")
+    shares = []
+    for whole, mixed in zip(TrainBatches(data, plain).epoch(1), TrainBatches(data, settings).epoch(1), strict=True):
+        assert mixed.soft_labels is not None
+        assert torch.equal(mixed.labels, whole.labels)
+        others, other_labels = whole.images.roll(1, 0), whole.labels.roll(1, 0)
+        one_hot, other_one_hot = (torch.nn.functional.one_hot(some, 3).float() for some in (whole.labels, other_labels))
+        differs = (whole.labels != other_labels).nonzero()[0, 0]
+        share = mixed.soft_labels[differs, whole.labels[differs]].item()
+        assert torch.allclose(mixed.images, share * whole.images + (1 - share) * others, atol=1e-5)
+        assert torch.allclose(mixed.soft_labels, share * one_hot + (1 - share) * other_one_hot, atol=1e-6)
+        shares.append(share)
+    assert len(set(shares)) == len(shares)
+
+
+def test_cutmix_takes_a_rectangle_and_its_share_of_the_label(data: Data, spec: RunSpec) -> None:
+    plain, settings = replace(spec, **PLAIN), replace(spec, **PLAIN, mixing="cutmix")
+    for whole, mixed in zip(TrainBatches(data, plain).epoch(1), TrainBatches(data, settings).epoch(1), strict=True):
+        assert mixed.soft_labels is not None
+        others = whole.images.roll(1, 0)
+        own, other = mixed.images == whole.images, mixed.images == others
+        assert (own | other).all()
+        differs = int((whole.labels != whole.labels.roll(1, 0)).nonzero()[0, 0])
+        pasted = (~own[differs]).any(dim=0).float().mean().item()  # of the picture's area
+        assert 1 - mixed.soft_labels[differs, whole.labels[differs]].item() == pytest.approx(pasted, abs=0.05)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.nn import functional
@@ -14,6 +15,7 @@ from pawprint.data import batches
 from pawprint.errors import SettingsError
 from pawprint.models import build_model
 from pawprint.training import checkpoint, loop, variant
+from pawprint.training.arithmetic import half_precision
 from pawprint.training.evaluate import evaluate
 from pawprint.training.optimizers import OPTIMIZERS
 from pawprint.training.schedules import SCHEDULES
@@ -90,12 +92,15 @@ def test_a_set_kept_in_memory_changes_no_byte(
     *({"scheduler": name, "lr_period_epochs": 1, "warmup_epochs": 2, "lr_milestone_epochs": (1, 2)}
       for name in SCHEDULES),
     {"epoch_curves": ("train", "test")},
+    {"objective": "fixmatch", "threshold": 0.4, "ema_decay": 0.9, "steps_per_epoch": 7},
+    {"dropout": 0.5, "weight_decay": 0.1, "weight_decay_on": "weights", "precision": "bf16-mixed"},
+    {"model": "cnn", "cnn_widths": (4,), "augmentation": "strong", "mixing": "cutmix", "ema_decay": 0.9},
     {"random_flip": False, "random_crop_percent": 0.0},
 ], ids=str)  # fmt: skip
 def test_stopped_and_resumed_is_the_same_as_never_stopped(
     data: Data, spec: RunSpec, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
-    spec = replace(spec, **settings)
+    spec, data = replace(spec, **settings), replace(data, unlabelled=data.test)
     whole = run(spec, data)
     saves = 0
 
@@ -121,6 +126,8 @@ def test_stopped_and_resumed_is_the_same_as_never_stopped(
     for one, other in zip(whole.history.tables(), resumed.history.tables(), strict=True):
         assert one.to_csv() == other.to_csv()
     assert whole.best.epoch == resumed.best.epoch
+    assert same_weights(whole.evaluated, resumed.evaluated)
+    assert whole.history.classes_table("abc").to_csv() == resumed.history.classes_table("abc").to_csv()
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_as_its_outcome(data: Data, spec: RunSpec, tmp_path: Path) -> None:
@@ -197,3 +204,97 @@ def test_evaluate_agrees_with_a_slow_reference_and_leaves_the_model_alone(data: 
     assert result.accuracy == right / 30
     assert result.loss == pytest.approx(np.mean(losses), rel=1e-4)
     assert result.probabilities.sum(axis=1) == pytest.approx(np.ones(30), rel=1e-5)
+
+
+def test_the_averaged_weights_are_evaluated_and_kept(data: Data, spec: RunSpec) -> None:
+    """The average by its definition, over the steps of a plain loop: the first step's weights, then each a tenth."""
+    averaged = run(replace(spec, ema_decay=0.9), data)
+    reference = variant.set_up(spec, data)
+    optimizer = torch.optim.Adam(reference.state.model.parameters(), lr=1e-3)
+    average: list[torch.Tensor] = []
+    for epoch in (1, 2, 3):
+        for batch in reference.batches.epoch(epoch):
+            optimizer.zero_grad()
+            functional.cross_entropy(reference.state.model(batch.images), batch.labels).backward()
+            optimizer.step()
+            weights = [parameter.detach().clone() for parameter in reference.state.model.parameters()]
+            pairs = zip(average or weights, weights, strict=True)
+            average = [0.9 * old + 0.1 * new for old, new in pairs] if average else weights
+    for found, expected in zip(averaged.evaluated.parameters(), average, strict=True):
+        assert torch.allclose(found, expected, atol=1e-6)
+    assert not same_weights(averaged.evaluated, averaged.state.model)
+    last = averaged.history.epochs[-1]
+    result = evaluate(averaged.evaluated, data.val, data)
+    assert last[averaged.history.epoch_columns.index("val_loss")] == result.loss
+    if averaged.best.epoch == 3:
+        assert torch.equal(averaged.best.weights["1.weight"], averaged.evaluated.state_dict()["1.weight"])
+
+
+def test_an_average_takes_what_batch_normalization_has_seen_as_it_is(data: Data, spec: RunSpec) -> None:
+    training = run(replace(spec, model="cnn", cnn_widths=(4,), ema_decay=0.9, epochs=1), data)
+    model, averaged = training.state.model.state_dict(), training.evaluated.state_dict()
+    assert torch.equal(model["1.running_mean"], averaged["1.running_mean"])
+    assert not torch.equal(model["1.weight"], averaged["1.weight"])
+
+
+def test_patience_ends_the_training_and_keeps_the_best(data: Data, spec: RunSpec, tmp_path: Path) -> None:
+    """At a rate of 0 no epoch is better than the first."""
+    stale = replace(spec, lr=0.0, epochs=9, patience_epochs=2)
+    training = run(stale, data)
+    assert [row[0] for row in training.history.epochs] == [0, 1, 2, 3]
+    assert training.best.epoch == 1
+    (record,) = variant.train_variant(
+        [stale], data, TrainOutputs(tmp_path / "m", tmp_path / "p", tmp_path / "metrics.json"), Conduct()
+    )
+    assert record.reading.startswith("stopped after epoch 3 of 9: val_loss no better for 2; epoch 1 chosen")
+    assert record.outcome == "finished"
+    assert len(run(replace(spec, lr=0.01, epochs=9, patience_epochs=9), data).history.epochs) == 10  # it learns
+
+
+def test_an_objective_that_counts_leaves_a_table_of_classes(data: Data, spec: RunSpec, tmp_path: Path) -> None:
+    outputs = TrainOutputs(tmp_path / "models", tmp_path / "plots", tmp_path / "metrics.json")
+    semi = replace(spec, objective="fixmatch", threshold=0.4, unlabelled_ratio=2)
+    variant.train_variant([semi], replace(data, unlabelled=data.test), outputs, Conduct())
+    classes = pd.read_csv(tmp_path / "plots/baseline-s0-classes.csv")
+    assert classes["class"].tolist() == 3 * data.class_names
+    steps = pd.read_csv(tmp_path / "plots/baseline-s0-steps.csv")
+    per_step = 2 * np.diff(steps["examples_seen"], prepend=0)
+    assert classes["n"].sum() == 7 * 3 * 2 * 8 == per_step[:6].sum() * 3 + 3 * 2 * 8
+    confident = (steps["mask_rate"] * 16).groupby(steps["epoch"]).sum()
+    assert classes.groupby("epoch")["n_confident"].sum().tolist() == pytest.approx(confident.tolist())
+    assert (classes["n_right"] <= classes["n_known"]).all()
+
+
+def test_what_is_evaluated_is_computed_in_32_bits(data: Data, spec: RunSpec) -> None:
+    training = run(replace(spec, model="cnn", cnn_widths=(8,), precision="bf16-mixed"), data)
+    images = torch.rand(9, 3, 12, 12)
+    training.evaluated.eval()
+    training.state.model.eval()
+    exact = training.evaluated.double()(images.double())
+    assert torch.allclose(training.evaluated.float()(images).double(), exact, atol=1e-5)
+    assert not torch.allclose(training.state.model(images).double(), exact, atol=1e-5)  # as the training computes
+
+
+def test_half_precision_without_an_accelerator_says_so(data: Data, spec: RunSpec) -> None:
+    with pytest.raises(SettingsError, match="precision: 16-mixed needs an accelerator; set precision: bf16-mixed"):
+        variant.set_up(replace(spec, precision="16-mixed", accelerator="cpu"), data)
+
+
+def test_half_precision_measures_and_clips_gradients_of_the_loss_itself(
+    data: Data, spec: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a processor, which torch can scale for, too: with what an accelerator would be given."""
+    monkeypatch.setattr(variant, "fabric_for", lambda spec: half_precision("cpu", "cpu"))
+    plain, half = replace(spec, optimizer="sgd", lr=0.1, clip_norm=0.05), replace(spec, optimizer="sgd", lr=0.1)
+    trained = run(plain, data)
+    assert trained.state.scaler is not None
+    assert trained.state.scaler.get_scale() > 1000
+    monkeypatch.undo()
+    exact = run(plain, data)
+    columns = [exact.history.step_columns.index(name) for name in ("training_loss", "gradient_norm_total")]
+    for found, expected in zip(trained.history.steps, exact.history.steps, strict=True):
+        assert [found[c] for c in columns] == pytest.approx([expected[c] for c in columns], rel=0.02)
+    unclipped = run(half, data)
+    assert not same_weights(unclipped.state.model, exact.state.model)
+    for one, other in zip(trained.evaluated.parameters(), exact.evaluated.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=2e-3)

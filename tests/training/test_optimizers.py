@@ -254,3 +254,15 @@ def test_decay_in_adam_spares_weights_of_large_gradients_and_in_adamw_none(spec:
     large, small = shrinkage(replace(spec, optimizer="adamw", lr=0.01))
     assert large == pytest.approx(small, rel=0.02)
     assert large == pytest.approx(1 - (1 - 0.01 * 0.1) ** 200, rel=0.1)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_decay_of_weights_alone_spares_tensors_of_one_dimension(name: str, spec: RunSpec) -> None:
+    settings = replace(spec, optimizer=name, lr=0.01, momentum=0.0)
+    plain, decayed, of_weights = (
+        taken(replace(settings, weight_decay=decay, weight_decay_on=on))
+        for decay, on in ((0.0, "all"), (0.1, "all"), (0.1, "weights"))
+    )
+    assert np.array_equal(of_weights[0], decayed[0])
+    assert np.array_equal(of_weights[1], plain[1])
+    assert not np.array_equal(decayed[1], plain[1])

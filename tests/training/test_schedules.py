@@ -47,6 +47,7 @@ FORMULAS: list[tuple[str, dict[str, Any], Rate]] = [
     ("onecycle", {"onecycle_pct_start": 0.3}, onecycle),
     ("cosine", {}, lambda t: cosine(t, T)),
     ("cosine", {"lr_floor": 0.05}, lambda t: cosine(t, T, 0.05)),
+    ("cosine_7_16", {}, lambda t: LR * math.cos(7 * math.pi * t / (16 * T))),
     ("exponential", {"lr_decay": 0.8}, lambda t: LR * 0.8 ** (t // PER_EPOCH)),
     ("exponential", {"lr_decay": 0.5, "lr_floor": 0.03}, lambda t: max(LR * 0.5 ** (t // PER_EPOCH), 0.03)),
     ("step", {"lr_period_epochs": 2, "lr_decay": 0.1}, lambda t: LR * 0.1 ** (t // PER_EPOCH // 2)),

@@ -11,6 +11,7 @@ from pawprint.errors import SettingsError
 from pawprint.training.variant import train_variant
 from pawprint.types import RUN_SETTINGS, Conduct, Data, RunSpec, TrainOutputs
 
+SURE: dict[str, Any] = {"objective": "fixmatch", "threshold": 0.4}  # of three classes
 # setting: (settings that give it something to do, its other value)
 OTHER: dict[str, tuple[dict[str, Any], Any]] = {
     "model": ({}, "resnet18"),
@@ -18,7 +19,17 @@ OTHER: dict[str, tuple[dict[str, Any], Any]] = {
     "mlp_activation": ({}, "tanh"),
     "mlp_layer_norm": ({}, (1,)),
     "mlp_init": ({}, "he"),
+    "cnn_widths": ({"model": "cnn", "cnn_widths": (4,)}, (5,)),
+    "cnn_grid": ({"model": "cnn", "cnn_widths": (4,)}, 2),
+    "cnn_hidden": ({"model": "cnn", "cnn_widths": (4,)}, (3,)),
+    "dropout": ({}, 0.5),
+    "objective": ({}, "self_training"),
     "loss": ({}, "hinge"),
+    "label_smoothing": ({}, 0.2),
+    "threshold": (SURE, 0.9),
+    "temperature": (SURE, 0.5),
+    "unlabelled_weight": (SURE, 2.0),
+    "unlabelled_ratio": (SURE, 1),
     "optimizer": ({}, "sgd"),
     "lr": ({}, 2e-3),
     "lr_scaling": ({}, "sqrt"),
@@ -31,6 +42,8 @@ OTHER: dict[str, tuple[dict[str, Any], Any]] = {
     "momentum": ({"optimizer": "sgd"}, 0.9),
     "nesterov": ({"optimizer": "sgd", "momentum": 0.9}, True),
     "weight_decay": ({}, 0.1),
+    "weight_decay_on": ({"weight_decay": 0.1}, "weights"),
+    "ema_decay": ({}, 0.9),
     "clip_norm": ({"optimizer": "sgd"}, 1e-3),
     "scheduler": ({}, "cosine"),
     "onecycle_pct_start": ({"scheduler": "onecycle"}, 0.5),
@@ -44,17 +57,28 @@ OTHER: dict[str, tuple[dict[str, Any], Any]] = {
     "epoch_curves": ({}, ("train", "test")),
     "batch_size": ({}, 16),
     "epochs": ({}, 2),
+    "steps_per_epoch": ({}, 3),
+    "patience_epochs": ({"select_on": "val_accuracy", "lr": 0.0}, 1),
     "sampling": ({}, "balanced"),
     "class_weights": ({}, "balanced"),
     "random_flip": ({}, False),
     "random_crop_percent": ({}, 0.0),
+    "resized_crop_area": ({}, 0.3),
+    "color_jitter": ({}, 0.4),
+    "augmentation": ({}, "strong"),
+    "randaugment_ops": ({"augmentation": "strong"}, 1),
+    "randaugment_magnitude": ({"augmentation": "strong"}, 5),
+    "cutout_percent": ({"augmentation": "strong"}, 20.0),
+    "erasing_percent": ({"augmentation": "strong"}, 50.0),
+    "mixing": ({}, "mixup"),
+    "mixing_alpha": ({"mixing": "mixup"}, 0.2),
+    "precision": ({}, "bf16-mixed"),
     "diagnostics": ({}, ("weight_gradients",)),
     "diagnose_every_steps": ({"diagnostics": ("weight_gradients",)}, 3),
 }
 SAID_ELSEWHERE = {
     "pretrained": "models/test_starting_model.py",
     "select_on": "test_loop.py, test_the_best_epoch_is_chosen_on_val",
-    "objective": "there is one",
     "accelerator": "test_an_accelerator_that_is_not_there_is_an_error",
     "threads": "test_threads_are_those_of_the_settings",
 }
@@ -74,6 +98,7 @@ def test_every_setting_is_looked_at() -> None:
 def test_a_changed_setting_changes_the_training(setting: str, data: Data, spec: RunSpec, tmp_path: Path) -> None:
     base, value = OTHER[setting]
     spec = replace(spec, random_crop_percent=20.0, **base)
+    data = replace(data, unlabelled=data.test)
     assert getattr(spec, setting) != value
     assert result(spec, data, tmp_path / "a") != result(replace(spec, **{setting: value}), data, tmp_path / "b")
 

@@ -1,39 +1,243 @@
 """Augmentation of a whole batch, each example by its own draw.
 
-What happens to an example in an epoch is a function of (seed, epoch, example index) alone, so that neither
-batch size nor order nor worker count changes it. torchvision's transforms on a batch draw once for all.
+What happens to an example in a pass through the set is a function of (seed, pass, example index) alone, so that neither
+batch size nor order nor worker count changes it. torchvision's transforms on a batch draw once for all: where it
+matters, they are given a batch of one, under a generator that is seeded for it.
+
+A view is a few steps, one after the other. The *weak* one mirrors and shifts, and where the settings ask for it, cuts
+out a part and jitters its colors. The *strong* one goes on from it as FixMatch does (Sohn et al., arXiv 2001.07685,
+appendix D): RandAugment, then a square cut out; or, as the image-classification literature has it, a rectangle erased.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, Protocol
+
 import numpy as np
+import torch
+from torch.nn import functional
 
 from pawprint.seeding import generator
+from pawprint.types import RunSpec
+
+ASPECT_RATIOS = (3 / 4, 4 / 3)  # of what is cut out and enlarged, as in torchvision's RandomResizedCrop
+ERASED_AREAS = (0.02, 1 / 3)  # share of the picture (Zhong et al., arXiv 1708.04896)
+ERASED_RATIOS = (0.3, 1 / 0.3)  # height to width
+
+Drawn = tuple[np.ndarray, ...]  # a step's parameters, each (N, …): an example a row
 
 
-class FlipAndCrop:
-    """Mirror every second picture; shift each by up to `crop_percent` of its side, edges reflected."""
+class Step(Protocol):
+    """One change. `draw` gives each of n examples its parameters, `apply` makes it, (B, H, W, C) uint8 → the same."""
 
-    def __init__(self, n_examples: int, image_size: int, flip: bool, crop_percent: float, seed: int) -> None:
-        self.n_examples, self.flip, self.seed = n_examples, flip, seed
-        self.largest_shift = min(round(image_size * crop_percent / 100), image_size - 1)  # pixels
+    purpose: str  # names the step's random stream
 
-    @property
-    def changes_pictures(self) -> bool:
-        return self.flip or self.largest_shift > 0
+    def draw(self, chance: np.random.Generator, n: int) -> Drawn: ...
 
-    def draw(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """For each example of the set: mirrored or not (N,), and its shift (N, 2) in pixels, from 0."""
-        draws = generator("augment", self.seed, epoch)
-        flips = draws.random(self.n_examples) < 0.5 * self.flip
-        shifts = draws.integers(0, 2 * self.largest_shift, size=(self.n_examples, 2), endpoint=True)
-        return flips, shifts
+    def apply(self, images: np.ndarray, drawn: Drawn) -> np.ndarray: ...
 
-    def __call__(self, images: np.ndarray, flips: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-        """Apply the drawn parameters: (B, H, W, C) uint8 → the same shape."""
-        if not self.changes_pictures:
-            return images
+
+@dataclass(frozen=True)
+class FlipAndShift:
+    """Mirror every second picture; shift each by up to `largest_shift` pixels, edges reflected."""
+
+    flip: bool
+    largest_shift: int
+    purpose = ""
+
+    def draw(self, chance: np.random.Generator, n: int) -> Drawn:
+        """Mirrored or not (N,), and the shift (N, 2) in pixels, from 0."""
+        flips = chance.random(n) < 0.5 * self.flip
+        return flips, chance.integers(0, 2 * self.largest_shift, size=(n, 2), endpoint=True)
+
+    def apply(self, images: np.ndarray, drawn: Drawn) -> np.ndarray:
+        flips, shifts = drawn
         size_y, size_x, pad = images.shape[1], images.shape[2], self.largest_shift
         columns = np.where(flips[:, None], np.arange(size_x)[::-1], np.arange(size_x))  # (B, W)
         padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect") if pad else images
         example = np.arange(len(images))[:, None, None]
         rows = (shifts[:, :1] + np.arange(size_y))[:, :, None]  # (B, H, 1)
         return padded[example, rows, (shifts[:, 1:] + columns)[:, None, :]]
+
+
+@dataclass(frozen=True)
+class ResizedCrop:
+    """A part of at least `least_area` of the picture, enlarged to all of it (torchvision's RandomResizedCrop).
+
+    Where a drawn part would be larger than the picture, it is cut to the picture's side.
+    """
+
+    least_area: float
+    purpose = " resized crop"
+
+    def draw(self, chance: np.random.Generator, n: int) -> Drawn:
+        """Height and width (N, 2) as shares of the picture's, and the center (N, 2) from -1 to 1 over where it fits."""
+        area = chance.uniform(self.least_area, 1, n)
+        ratio = _log_uniform(chance, ASPECT_RATIOS, n)  # width to height
+        sides = np.stack([np.sqrt(area / ratio), np.sqrt(area * ratio)], axis=1).clip(max=1)
+        return sides, chance.uniform(-1, 1, (n, 2)) * (1 - sides)
+
+    def apply(self, images: np.ndarray, drawn: Drawn) -> np.ndarray:
+        sides, centers = (torch.from_numpy(part).float() for part in drawn)
+        maps = torch.zeros(len(images), 2, 3)  # of output to input places, x before y
+        maps[:, 0, 0], maps[:, 1, 1] = sides[:, 1], sides[:, 0]
+        maps[:, 0, 2], maps[:, 1, 2] = centers[:, 1], centers[:, 0]
+        pictures = torch.from_numpy(images).permute(0, 3, 1, 2).float()
+        grid = functional.affine_grid(maps, list(pictures.shape), align_corners=False)
+        cut = functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+        return _as_bytes(cut)
+
+
+@dataclass(frozen=True)
+class ColorJitter:
+    """Brightness, contrast and saturation, in this order, each times 1 - `change` to 1 + `change`."""
+
+    change: float
+    purpose = " color jitter"
+
+    def draw(self, chance: np.random.Generator, n: int) -> Drawn:
+        return (chance.uniform(1 - self.change, 1 + self.change, (n, 3)),)
+
+    def apply(self, images: np.ndarray, drawn: Drawn) -> np.ndarray:
+        from torchvision.transforms.v2 import functional as pictures  # seconds, which most trainings do without
+
+        changed = []
+        for image, (brightness, contrast, saturation) in zip(_channels_first(images), drawn[0], strict=True):
+            brighter = pictures.adjust_contrast(pictures.adjust_brightness(image, brightness), contrast)
+            changed.append(pictures.adjust_saturation(brighter, saturation))
+        return _as_bytes(torch.stack(changed))
+
+
+@dataclass(frozen=True)
+class RandAugment:
+    """`n_operations` of fourteen, drawn for each picture (Cubuk et al., arXiv 1909.13719), by torchvision.
+
+    How strong they are is drawn, too, as in FixMatch: from 1 to `largest_magnitude` of 30.
+    """
+
+    n_operations: int
+    largest_magnitude: int
+    fill: tuple[float, ...]  # of what comes in from outside, by channel, 0 to 255
+    purpose = " randaugment"
+
+    def draw(self, chance: np.random.Generator, n: int) -> Drawn:
+        """A magnitude (N,) and torch's seed (N,), which decides on the operations."""
+        magnitudes = chance.integers(min(1, self.largest_magnitude), self.largest_magnitude, n, endpoint=True)
+        return magnitudes, chance.integers(0, 2**63, n)
+
+    def apply(self, images: np.ndarray, drawn: Drawn) -> np.ndarray:
+        changed = []
+        with torch.random.fork_rng(devices=[]):
+            for image, magnitude, seed in zip(_channels_first(images), *drawn, strict=True):
+                torch.default_generator.manual_seed(int(seed))  # torch.manual_seed takes as long as an operation
+                changed.append(_randaugment(self.n_operations, int(magnitude), self.fill)(image))
+        return _as_bytes(torch.stack(changed))
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """A square of `fill` about any pixel, its side up to `largest_side` pixels, cut by the edges (arXiv 1708.04552)."""
+
+    largest_side: float
+    fill: tuple[float, ...]
+    purpose = " cutout"
+
+    def draw(self, chance: np.random.Generator, n: int) -> Drawn:
+        """The side (N,) in pixels, and the center (N, 2) as a share of the picture."""
+        return chance.uniform(0, self.largest_side, n), chance.random((n, 2))
+
+    def apply(self, images: np.ndarray, drawn: Drawn) -> np.ndarray:
+        sides, centers = drawn
+        middle = centers * images.shape[1:3]
+        return _filled(images, middle - sides[:, None] / 2, middle + sides[:, None] / 2, self.fill)
+
+
+@dataclass(frozen=True)
+class Erasing:
+    """A rectangle of `fill` in `percent` of the pictures (RandomErasing, RE-M of arXiv 1708.04896)."""
+
+    percent: float
+    fill: tuple[float, ...]
+    purpose = " erasing"
+
+    def draw(self, chance: np.random.Generator, n: int) -> Drawn:
+        """Height and width (N, 2) as shares of the picture's, 0 for one left whole, and the place between the edges."""
+        erased = chance.random(n) < self.percent / 100
+        area, ratio = chance.uniform(*ERASED_AREAS, n), _log_uniform(chance, ERASED_RATIOS, n)
+        sides = np.stack([np.sqrt(area * ratio), np.sqrt(area / ratio)], axis=1).clip(max=1)
+        return sides * erased[:, None], chance.random((n, 2))
+
+    def apply(self, images: np.ndarray, drawn: Drawn) -> np.ndarray:
+        sides, places = (part * images.shape[1:3] for part in drawn)
+        first = places * (1 - drawn[0])
+        return _filled(images, first, first + sides, self.fill)
+
+
+class View:
+    """Steps that follow each other, with the parameters of all examples of a set drawn for a pass at once."""
+
+    def __init__(self, steps: Sequence[Step], seed: int, purpose: str = "augment") -> None:
+        self.steps, self.seed, self.purpose = list(steps), seed, purpose
+
+    def draw(self, number: int, n_examples: int) -> list[Drawn]:
+        """For each step the parameters of every example in pass `number`, counted from 1."""
+        streams = (generator(f"{self.purpose}{step.purpose}", self.seed, number) for step in self.steps)
+        return [step.draw(chance, n_examples) for step, chance in zip(self.steps, streams, strict=True)]
+
+    def __call__(self, images: np.ndarray, drawn: Sequence[Drawn], rows: np.ndarray) -> np.ndarray:
+        """What the examples in `rows` of the set look like: (B, H, W, C) uint8 → the same shape."""
+        for step, of_all in zip(self.steps, drawn, strict=True):
+            images = step.apply(images, tuple(values[rows] for values in of_all))
+        return images
+
+
+def steps_of(kind: Literal["weak", "strong"], spec: RunSpec, image_size: int, mean: Sequence[float]) -> list[Step]:
+    """The steps that change anything; `mean`, by channel in [0, 1], is the color of what is not there."""
+    fill = tuple(255 * value for value in mean)
+    shift = min(round(image_size * spec.random_crop_percent / 100), image_size - 1)
+    weak: list[tuple[bool, Step]] = [
+        (spec.random_flip or shift > 0, FlipAndShift(spec.random_flip, shift)),
+        (spec.resized_crop_area < 1, ResizedCrop(spec.resized_crop_area)),
+        (spec.color_jitter > 0, ColorJitter(spec.color_jitter)),
+    ]
+    strong: list[tuple[bool, Step]] = [
+        (spec.randaugment_ops > 0, RandAugment(spec.randaugment_ops, spec.randaugment_magnitude, fill)),
+        (spec.cutout_percent > 0, Cutout(image_size * spec.cutout_percent / 100, fill)),
+        (spec.erasing_percent > 0, Erasing(spec.erasing_percent, fill)),
+    ]
+    return [step for acts, step in (weak if kind == "weak" else [*weak, *strong]) if acts]
+
+
+@cache
+def _randaugment(n_operations: int, magnitude: int, fill: tuple[float, ...]) -> Any:
+    from torchvision.transforms.v2 import InterpolationMode
+    from torchvision.transforms.v2 import RandAugment as OfTorchvision
+
+    return OfTorchvision(n_operations, magnitude, 31, InterpolationMode.BILINEAR, list(fill))
+
+
+def _log_uniform(chance: np.random.Generator, between: tuple[float, float], n: int) -> np.ndarray:
+    low, high = np.log(between)
+    return np.exp(chance.uniform(float(low), float(high), n))
+
+
+def _filled(images: np.ndarray, first: np.ndarray, last: np.ndarray, fill: tuple[float, ...]) -> np.ndarray:
+    """Pictures with the pixels from `first` to `last` (B, 2), which may lie outside, filled with one color."""
+    inside = []
+    for axis in (0, 1):
+        places = np.arange(images.shape[1 + axis]) + 0.5  # a pixel's middle
+        inside.append((places >= first[:, axis, None]) & (places < last[:, axis, None]))  # (B, H) and (B, W)
+    mask = inside[0][:, :, None, None] & inside[1][:, None, :, None]
+    return np.where(mask, np.round(fill).astype(np.uint8), images)
+
+
+def _channels_first(images: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).contiguous()
+
+
+def _as_bytes(images: torch.Tensor) -> np.ndarray:
+    """(B, C, H, W), 0 to 255 → (B, H, W, C) uint8."""
+    return images.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pawprint.errors import PawprintError
-from pawprint.models import mlp
+from pawprint.models import cnn, mlp
 from pawprint.tensors import read_tensors, why_unfit
 from pawprint.types import Data, RunSpec
 
@@ -21,6 +21,7 @@ def _resnet18(spec: RunSpec, n_classes: int, image_shape: tuple[int, int, int]) 
 MODELS: dict[str, Callable[[RunSpec, int, tuple[int, int, int]], nn.Module]] = {
     "resnet18": _resnet18,
     "mlp": mlp.build,
+    "cnn": cnn.build,
 }
 HEADS = {"resnet18": "fc."}  # what pretrained weights do not fill: the layer that knows the source task's classes
 

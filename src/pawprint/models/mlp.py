@@ -36,6 +36,7 @@ def build(spec: RunSpec, n_classes: int, image_shape: tuple[int, int, int]) -> n
         if number in spec.mlp_layer_norm:
             layers.append(nn.LayerNorm(n_out))
         layers.append(ACTIVATIONS[spec.mlp_activation]())
+        layers += [nn.Dropout(spec.dropout)] if spec.dropout else []
     model = nn.Sequential(*layers, nn.Linear(widths[-1], n_classes))
     for layer in model:
         if isinstance(layer, nn.Linear):

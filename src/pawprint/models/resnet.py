@@ -25,6 +25,8 @@ def build(spec: RunSpec, n_classes: int, image_shape: tuple[int, int, int]) -> n
     if channels != 3:
         model.conv1 = nn.Conv2d(channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
         nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
+    if spec.dropout:
+        model.fc = nn.Sequential(nn.Dropout(spec.dropout), model.fc)
     return model
 
 

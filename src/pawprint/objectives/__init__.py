@@ -5,11 +5,16 @@ from collections.abc import Callable
 from torch import nn
 
 from pawprint.data.batches import Batch
+from pawprint.objectives.pseudo_labels import fixmatch, self_training
 from pawprint.objectives.supervised import supervised
 from pawprint.types import Data, LossTerms, RunSpec
 
 Objective = Callable[[nn.Module, Batch], LossTerms]
-OBJECTIVES: dict[str, Callable[[RunSpec, Data], Objective]] = {"supervised": supervised}
+OBJECTIVES: dict[str, Callable[[RunSpec, Data], Objective]] = {
+    "supervised": supervised,
+    "self_training": self_training,
+    "fixmatch": fixmatch,
+}
 
 
 def build_objective(spec: RunSpec, data: Data) -> Objective:

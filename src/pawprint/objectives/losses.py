@@ -1,8 +1,8 @@
 """Losses by name: by how much a classifier is wrong, as a mean over a batch.
 
-All take logits (B, K), labels (B,) and, where classes are not to count alike, a weight for each class (K,): the mean is
-then weighted by that of each example's class. Validation and test are measured in cross-entropy whatever is descended:
-`training/evaluate.py`.
+All take logits (B, K), labels (B,) or, but for the hinge, shares of the classes (B, K), and, where classes are not to
+count alike, a weight for each class (K,): the mean is then weighted by that of each example's class. Validation and
+test are measured in cross-entropy whatever is descended: `training/evaluate.py`.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]
 
 def squared_error(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
     """Between the logits themselves and 1 for the label, 0 elsewhere, mean over classes (arXiv 2006.07322)."""
-    target = functional.one_hot(labels, logits.shape[1]).to(logits)
+    target = (functional.one_hot(labels, logits.shape[1]) if labels.dim() == 1 else labels).to(logits)
     return _mean(functional.mse_loss(logits, target, reduction="none").mean(dim=1), labels, weights)
 
 

@@ -8,6 +8,7 @@ every training, outlast a new check.
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -87,7 +88,10 @@ def _kinds(specs: list[RunSpec]) -> dict[str, list[RunSpec]]:
 
 
 def _layers(spec: RunSpec) -> str:
-    """What makes one multi-layer perceptron another: `-128-56-tanh-layer_norm_2`."""
+    """What makes one network of its kind another: `-128-56-tanh-layer_norm_2`, `-32-64-grid_4`."""
+    if spec.model == "cnn":
+        grid = [f"grid_{spec.cnn_grid}"] if spec.cnn_grid > 1 else []
+        return "".join(f"-{part}" for part in (*spec.cnn_widths, *grid, *spec.cnn_hidden))
     if spec.model != "mlp":
         return ""
     activation = [spec.mlp_activation] if spec.mlp_activation != "relu" else []
@@ -96,8 +100,8 @@ def _layers(spec: RunSpec) -> str:
 
 
 def _subject(kind: str, specs: list[RunSpec], data: Data) -> CheckSubject:
-    """The first of the specs, with the rates of all."""
-    spec = specs[0]
+    """The first of the specs, with the rates of all; what it learns from labels is what is tested."""
+    spec = replace(specs[0], objective="supervised")
 
     def start(seed: int) -> nn.Module:
         seed_run(seed, spec.threads)

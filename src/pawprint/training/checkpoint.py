@@ -91,6 +91,8 @@ def training_state(state: TrainState) -> dict[str, Any]:
         "model": state.model.state_dict(),
         "optimizer": state.optimizer.state_dict(),
         "scheduler": state.scheduler.state_dict() if state.scheduler else None,
+        "ema": state.ema.state_dict() if state.ema else None,
+        "scaler": state.scaler.state_dict() if state.scaler else None,
         "step": state.step,
         "examples_seen": state.examples_seen,
         "rng": torch.get_rng_state(),
@@ -107,6 +109,10 @@ def restore(state: TrainState, saved: dict[str, Any]) -> None:
                 values[name] = torch.empty_like(parameter).copy_(value)
     if state.scheduler:
         state.scheduler.load_state_dict(saved["scheduler"])
+    if state.ema:
+        state.ema.load_state_dict(saved["ema"])
+    if state.scaler:
+        state.scaler.load_state_dict(saved["scaler"])
     state.step, state.examples_seen = saved["step"], saved["examples_seen"]
     torch.set_rng_state(saved["rng"])
 

@@ -5,10 +5,9 @@ may be interrupted and is then done again, and a step and the rows that tell of 
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
-from lightning.fabric import is_wrapped
 from torch import nn
 
 from pawprint.data.batches import Batch, standardize, unit_range
@@ -19,6 +18,7 @@ from pawprint.diagnostics.probe_loss import Objective, ProbeLoss
 from pawprint.diagnostics.weight_gradients import Weight, choose, weight_gradients
 from pawprint.diagnostics.weight_norm import weight_norm
 from pawprint.seeding import generator, preserve_rng
+from pawprint.training.arithmetic import bare
 from pawprint.types import Data, RunSpec, TrainState
 
 N_PROBE = 4096  # examples of the mean gradient; late in a training 256 have more noise in it than gradient
@@ -41,7 +41,7 @@ class Diagnosis:
         if not self.of_step:
             return self.values
         with preserve_rng():
-            return self.values | curvature_along_step(self.probe, _bare(after))
+            return self.values | curvature_along_step(self.probe, bare(after))
 
 
 class Diagnostics:
@@ -58,7 +58,7 @@ class Diagnostics:
 
     def begin(self, state: TrainState) -> Diagnosis:
         """Measure the weights as they are; nothing of `state` changes, nor do the random generators."""
-        model = _bare(state.model)
+        model = bare(state.model)
         with preserve_rng():
             probe = ProbeLoss(model, self.objective, self.batch, N_COSTLY)
             values: dict[str, float] = {}
@@ -89,15 +89,9 @@ def diagnostics_of(spec: RunSpec, data: Data, objective: Objective, device: torc
 
 def gradients_by_layer(spec: RunSpec, model: nn.Module) -> dict[str, float]:
     """Of the batch just learned from; empty where the settings do not ask for them."""
-    return layer_gradients(_bare(model)) if OF_EACH_STEP in spec.diagnostics else {}
+    return layer_gradients(bare(model)) if OF_EACH_STEP in spec.diagnostics else {}
 
 
 def is_due(spec: RunSpec, step: int) -> bool:
     """Whether the step, counted from 1, is one that is measured."""
     return step == 1 or step % spec.diagnose_every_steps == 0
-
-
-def _bare(model: nn.Module) -> nn.Module:
-    """Without Fabric's wrapper, which would be copied with all it knows."""
-    known: Any = model
-    return known.module if is_wrapped(known) else known

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pawprint.types import SCORES
+from pawprint.types import CLASS_COUNTS, SCORES
 
 STEP_COLUMNS = (
     "step",
@@ -26,26 +26,36 @@ STEP_COLUMNS = (
 EPOCH_COLUMNS = ("epoch", "step", "examples_seen", "training_loss", *(f"val_{name}" for name in SCORES))
 DIAGNOSTIC_COLUMNS = ("step", "examples_seen", "quantity", "value")
 COUNTS = ("step", "epoch", "examples_seen")
+CLASS_COLUMNS = ("epoch", "class", *CLASS_COUNTS)  # of what an objective counts, class by class
 
 
 class History:
-    """Rows of numbers in the order of STEP_COLUMNS and `epoch_columns`; NaN where there is none.
+    """Rows of numbers in the order of `step_columns` and `epoch_columns`; NaN where there is none.
 
     What the diagnostics measured is kept by quantity: step, examples seen, value.
 
-    `epoch_curves` are splits whose accuracy an epoch's row has beside val's scores.
+    `epoch_curves` are splits whose accuracy an epoch's row has beside val's scores, `parts` what a step's row has
+    beside the loss. What an objective counts by class is added up over each epoch.
     """
 
-    def __init__(self, epoch_curves: Sequence[str] = ()) -> None:
+    def __init__(self, epoch_curves: Sequence[str] = (), parts: Sequence[str] = ()) -> None:
+        self.step_columns = (*STEP_COLUMNS, *parts)
         self.epoch_columns = (*EPOCH_COLUMNS, *(f"{split}_accuracy" for split in epoch_curves))
         self.steps: list[list[float]] = []
         self.epochs: list[list[float]] = []
         self.diagnostics: dict[str, list[list[float]]] = {}
+        self.of_classes: dict[int, torch.Tensor] = {}  # epoch → counts (CLASS_COUNTS, K)
 
     def add_step(self, **values: float) -> dict[str, float]:
         """Add a row, and return it by name."""
-        self.steps.append([values[column] for column in STEP_COLUMNS])
+        self.steps.append([values[column] for column in self.step_columns])
         return values
+
+    def add_counts(self, epoch: int, counts: dict[str, torch.Tensor]) -> None:
+        """Add what a step of the epoch counted by class, (K,) each; nothing where it counted nothing."""
+        if counts:
+            of_step = torch.stack([counts[name].cpu() for name in CLASS_COUNTS])
+            self.of_classes[epoch] = self.of_classes.get(epoch, 0) + of_step
 
     def add_epoch(self, **values: float) -> dict[str, float]:
         """Add a row, its training loss the mean over the epoch's steps, and return it by name."""
@@ -57,7 +67,7 @@ class History:
 
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The steps and the epochs; counts as integers."""
-        steps = pd.DataFrame(np.array(self.steps).reshape(-1, len(STEP_COLUMNS)), columns=STEP_COLUMNS)
+        steps = pd.DataFrame(np.array(self.steps).reshape(-1, len(self.step_columns)), columns=self.step_columns)
         epochs = pd.DataFrame(
             np.array(self.epochs).reshape(-1, len(self.epoch_columns)), columns=list(self.epoch_columns)
         )
@@ -75,8 +85,15 @@ class History:
         table = pd.DataFrame(rows, columns=DIAGNOSTIC_COLUMNS).astype({"step": int, "examples_seen": int})
         return table.sort_values("step", kind="stable", ignore_index=True)
 
+    def classes_table(self, class_names: Sequence[str]) -> pd.DataFrame:
+        """A row for each epoch and class."""
+        rows = [(epoch, name, *counts[:, place].tolist()) for epoch, counts in self.of_classes.items()
+                for place, name in enumerate(class_names)]  # fmt: skip
+        return pd.DataFrame(rows, columns=list(CLASS_COLUMNS))
+
     def state_dict(self) -> dict[str, Any]:
         return {
+            "of_classes": {str(epoch): counts for epoch, counts in self.of_classes.items()},
             "steps": torch.tensor(self.steps, dtype=torch.float64),
             "epochs": torch.tensor(self.epochs, dtype=torch.float64),
             "diagnostics": {
@@ -87,3 +104,4 @@ class History:
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         self.steps, self.epochs = saved["steps"].tolist(), saved["epochs"].tolist()
         self.diagnostics = {quantity: rows.tolist() for quantity, rows in saved["diagnostics"].items()}
+        self.of_classes = {int(epoch): counts for epoch, counts in saved["of_classes"].items()}

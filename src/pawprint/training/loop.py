@@ -8,12 +8,15 @@ from typing import Any
 
 import torch
 from lightning.fabric import Fabric
+from torch import nn
+from torch.nn.utils import clip_grad_norm_
 
 from pawprint.data.batches import Batch, TrainBatches
 from pawprint.diagnostics.gradient_norm import gradient_norm
 from pawprint.interruption import uninterrupted
 from pawprint.objectives import Objective, build_objective
 from pawprint.training import checkpoint
+from pawprint.training.arithmetic import bare, unscale
 from pawprint.training.diagnose import Diagnostics, diagnostics_of, gradients_by_layer, is_due
 from pawprint.training.evaluate import evaluate
 from pawprint.training.history import History
@@ -53,6 +56,15 @@ class Training:
     best: Best = field(default_factory=Best)
     diverged: str = ""  # why it ended early, if it did
 
+    @property
+    def evaluated(self) -> nn.Module:
+        """What validation judges and the checkpoint keeps: the average of the weights, where there is one."""
+        return self.state.ema.module if self.state.ema else bare(self.state.model)
+
+    def is_stale(self, epoch: int) -> bool:
+        """Whether `patience_epochs` have passed without a better value of `select_on`."""
+        return 0 < self.spec.patience_epochs <= epoch - self.best.epoch
+
     def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs to go on to the same bytes."""
         return {
@@ -73,7 +85,7 @@ Log = Callable[[dict[str, float], int], None]  # values by name, after this many
 
 
 def run(t: Training, log_step: Log, log_epoch: Log, save: Callable[[], None], save_every_seconds: float) -> None:
-    """Train `t` from where its state is to the end of its epochs, or to the first loss that is not finite.
+    """Train `t` from where its state is to the end of its epochs or patience, or the first loss that is not finite.
 
     It may be interrupted anywhere: a step, and an epoch's end, is done or not done, and `t` says how far it is.
     """
@@ -85,7 +97,7 @@ def run(t: Training, log_step: Log, log_epoch: Log, save: Callable[[], None], sa
         epoch, start = divmod(state.step, per_epoch)
         if start == 0 and len(t.history.epochs) == epoch:
             end_epoch(t, epoch, log_epoch)  # of epoch 0, too: the untrained model
-        if epoch == spec.epochs:
+        if epoch == spec.epochs or (start == 0 and t.is_stale(epoch)):
             break
         for batch in t.batches.epoch(epoch + 1, start):
             diagnosed_step(t, objective, batch, log_step, diagnostics)
@@ -112,24 +124,29 @@ def diagnosed_step(
 def train_step(t: Training, objective: Objective, batch: Batch, log_step: Log) -> None:
     """Learn from one batch; a loss that is not finite ends the training instead."""
     state = t.state
-    batch = Batch(*t.fabric.to_device((batch.images, batch.labels)))
-    terms = objective(state.model, batch)
+    terms = objective(state.model, batch.to(t.fabric.device))
     t.fabric.backward(terms.total)
+    if state.scaler:
+        unscale(state.scaler, state.optimizer)
     norms = gradient_norm(state.model)  # as backward left them: before clipping
     loss, rate = terms.total.item(), state.optimizer.param_groups[0]["lr"]
     state.examples_seen += len(batch)
     epoch = state.step // t.batches.steps_per_epoch + 1
     row = t.history.add_step(step=state.step + 1, epoch=epoch, examples_seen=state.examples_seen,
-                             training_loss=loss, learning_rate=rate, **norms)  # fmt: skip
+                             training_loss=loss, learning_rate=rate, **norms,
+                             **{name: terms.parts[name].item() for name in t.spec.parts})  # fmt: skip
     log_step(row, state.step + 1)
+    t.history.add_counts(epoch, terms.of_classes)
     t.history.add_diagnostics(state.step + 1, state.examples_seen, gradients_by_layer(t.spec, state.model))
     if not math.isfinite(loss):
         t.diverged = _why(t, loss)
         return
     if t.spec.clip_norm:
-        t.fabric.clip_gradients(state.model, state.optimizer, max_norm=t.spec.clip_norm)
+        clip_grad_norm_(state.model.parameters(), t.spec.clip_norm)
     state.optimizer.step()
     state.optimizer.zero_grad()
+    if state.ema:
+        state.ema.update_parameters(bare(state.model))
     t.schedule.advance("step")
     state.step += 1
 
@@ -139,14 +156,14 @@ def end_epoch(t: Training, epoch: int, log_epoch: Log) -> None:
 
     What is measured on other splits is drawn, and chooses nothing.
     """
-    result = evaluate(t.state.model, t.data.val, t.data)
+    result = evaluate(t.evaluated, t.data.val, t.data)
     scores = {f"val_{name}": value for name, value in result.scores.items()}
     for split in t.spec.epoch_curves:
-        scores[f"{split}_accuracy"] = evaluate(t.state.model, getattr(t.data, split), t.data).accuracy
+        scores[f"{split}_accuracy"] = evaluate(t.evaluated, getattr(t.data, split), t.data).accuracy
     with uninterrupted():
         row = t.history.add_epoch(epoch=epoch, step=t.state.step, examples_seen=t.state.examples_seen, **scores)
         if t.best.is_beaten_by(result.scores, t.spec.select_on):
-            t.best = Best(epoch, result.scores, checkpoint.snapshot(t.state.model))
+            t.best = Best(epoch, result.scores, checkpoint.snapshot(t.evaluated))
         if epoch:
             t.schedule.advance("epoch", result.loss)
         log_epoch(row, t.state.step)

@@ -13,17 +13,20 @@ What each does to a parameter w with gradient g (L2 decay already added to it), 
     lars     sgd, a layer's g times τ ‖w‖ / (‖g‖ + λ ‖w‖), arXiv 1708.03888
     lamb     adam, a layer's step made as long as its weights, arXiv 1904.00962
 
+With `weight_decay_on: weights` biases and what normalization learns (tensors of one dimension) do not decay.
+
 `fused` is one pass over a parameter instead of one per operation.
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch.optim import Optimizer
 
 from pawprint.types import RunSpec
 
-Parameters = Iterable[torch.nn.Parameter]
+Parameters = Iterable[torch.nn.Parameter] | list[dict[str, Any]]
 
 
 def _adam(parameters: Parameters, spec: RunSpec) -> Optimizer:
@@ -107,4 +110,11 @@ OPTIMIZERS: dict[str, Callable[[Parameters, RunSpec], Optimizer]] = {
 
 def build_optimizer(spec: RunSpec, model: torch.nn.Module) -> Optimizer:
     """The optimizer over the model's trainable parameters, at the scaled learning rate."""
-    return OPTIMIZERS[spec.optimizer]((p for p in model.parameters() if p.requires_grad), spec)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if spec.weight_decay_on == "all" or not spec.weight_decay:
+        return OPTIMIZERS[spec.optimizer](trained, spec)
+    groups: list[dict[str, Any]] = [
+        {"params": [parameter for parameter in trained if parameter.dim() > 1]},
+        {"params": [parameter for parameter in trained if parameter.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return OPTIMIZERS[spec.optimizer](groups, spec)

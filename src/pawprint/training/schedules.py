@@ -75,6 +75,11 @@ def _cosine(optimizer: Optimizer, spec: RunSpec, total_steps: int) -> Schedule:
     return Schedule(CosineAnnealingLR(optimizer, T_max=total_steps, eta_min=spec.lr_floor))
 
 
+def _cosine_7_16(optimizer: Optimizer, spec: RunSpec, total_steps: int) -> Schedule:
+    """η cos(7 π t / 16 T), which ends at 0.195 η: FixMatch's (arXiv 2001.07685, section 2.3)."""
+    return Schedule(LambdaLR(optimizer, lambda step: math.cos(7 * math.pi * step / (16 * total_steps))))
+
+
 def _exponential(optimizer: Optimizer, spec: RunSpec, total_steps: int) -> Schedule:
     """max(η γᵉ, η₀)."""
     floor = _floor_share(spec)
@@ -161,6 +166,7 @@ SCHEDULES: dict[str, Callable[[Optimizer, RunSpec, int], Schedule]] = {
     "none": _constant,
     "onecycle": _onecycle,
     "cosine": _cosine,
+    "cosine_7_16": _cosine_7_16,
     "exponential": _exponential,
     "step": _step,
     "piecewise": _piecewise,

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pawprint import atomic, interruption, paths
 from pawprint.data.batches import TrainBatches
@@ -20,8 +21,9 @@ from pawprint.progress import progress
 from pawprint.seeding import seed_run
 from pawprint.tracking import Trackers, retell
 from pawprint.training import checkpoint, loop
+from pawprint.training.arithmetic import bare, fabric_for
 from pawprint.training.evaluate import evaluate
-from pawprint.training.history import STEP_COLUMNS, History
+from pawprint.training.history import History
 from pawprint.training.identity import identity, versions
 from pawprint.training.optimizers import build_optimizer
 from pawprint.training.resumable import Resumable
@@ -115,10 +117,8 @@ def train_run(
 
 def set_up(spec: RunSpec, data: Data, start: Path | None = None, workers: int = 0) -> loop.Training:
     """Everything a training needs, at its starting point; SettingsError where settings and data do not fit."""
-    if spec.accelerator == "cuda" and not torch.cuda.is_available():
-        raise SettingsError([f"{spec.variant}: accelerator: cuda: torch finds none here; set accelerator: auto or cpu"])
+    fabric, scaler = fabric_for(spec)
     seed_run(spec.seed, spec.threads)
-    fabric = Fabric(accelerator=spec.accelerator, devices=1)
     batches = TrainBatches(data, spec, workers)
     if batches.steps_per_epoch == 0:
         raise SettingsError([f"{spec.variant}: the training set is empty"])
@@ -126,14 +126,20 @@ def set_up(spec: RunSpec, data: Data, start: Path | None = None, workers: int = 
     optimizer = build_optimizer(spec, model)
     model, optimizer = fabric.setup(model, optimizer)
     schedule = build_schedule(spec, optimizer.optimizer, spec.epochs * batches.steps_per_epoch)
-    state = TrainState(model, optimizer, schedule.scheduler, step=0, examples_seen=0)
+    ema = _averaged(bare(model), spec.ema_decay) if spec.ema_decay else None
+    state = TrainState(model, optimizer, schedule.scheduler, 0, 0, ema, scaler)
     model.train()
-    return loop.Training(spec, data, fabric, batches, state, schedule, History(spec.epoch_curves))
+    return loop.Training(spec, data, fabric, batches, state, schedule, History(spec.epoch_curves, spec.parts))
+
+
+def _averaged(model: nn.Module, decay: float) -> AveragedModel:
+    """Of the weights, each new one counting 1 - `decay`; what batch normalization has seen is the model's own."""
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
 
 
 def _retell(training: loop.Training, tracker: Trackers) -> None:
     """Tell the trackers what a resumed training had told before it was killed."""
-    steps = [dict(zip(STEP_COLUMNS, row, strict=True)) for row in training.history.steps]
+    steps = [dict(zip(training.history.step_columns, row, strict=True)) for row in training.history.steps]
     epochs = [dict(zip(training.history.epoch_columns, row, strict=True)) for row in training.history.epochs]
     retell(tracker, steps, epochs)
 
@@ -141,14 +147,13 @@ def _retell(training: loop.Training, tracker: Trackers) -> None:
 def _record(training: loop.Training, identity: str) -> RunRecord:
     spec, best = training.spec, training.best
     training.state.model.load_state_dict(best.weights)
-    test = evaluate(training.state.model, training.data.test, training.data)
-    ending = f"stopped: {training.diverged}" if training.diverged else f"finished {spec.epochs} epochs"
+    test = evaluate(bare(training.state.model), training.data.test, training.data)
     device = training.fabric.device
     return RunRecord(
         id=identity,
         spec=spec,
         outcome="diverged" if training.diverged else "finished",
-        reading=f"{ending}; epoch {best.epoch} chosen on {spec.select_on}: val accuracy "
+        reading=f"{_ending(training)}; epoch {best.epoch} chosen on {spec.select_on}: val accuracy "
         f"{best.val['accuracy']:.3f}, test accuracy {test.accuracy:.3f}",
         n_parameters=sum(p.numel() for p in training.state.model.parameters()),
         steps=training.state.step,
@@ -161,10 +166,20 @@ def _record(training: loop.Training, identity: str) -> RunRecord:
     )
 
 
+def _ending(training: loop.Training) -> str:
+    spec, last = training.spec, len(training.history.epochs) - 1
+    if training.diverged:
+        return f"stopped: {training.diverged}"
+    if last < spec.epochs:
+        return f"stopped after epoch {last} of {spec.epochs}: {spec.select_on} no better for {spec.patience_epochs}"
+    return f"finished {spec.epochs} epochs"
+
+
 def write_training(training: loop.Training, record: RunRecord, folder: Path, curves: Path, prefix: str = "") -> None:
     """Weights and run.json into `folder`, the history as `prefix`steps.csv and `prefix`epochs.csv into `curves`.
 
-    Where the run has diagnostics, `prefix`diagnostics.csv comes beside them. The folder is all that `pawprint predict`
+    Where the run has diagnostics, `prefix`diagnostics.csv comes beside them, and what an objective counts by class as
+    `prefix`classes.csv. The folder is all that `pawprint predict`
     needs.
     """
     data = training.data
@@ -183,6 +198,9 @@ def write_training(training: loop.Training, record: RunRecord, folder: Path, cur
     if record.spec.diagnostics:
         text = training.history.diagnostics_table().to_csv(index=False, lineterminator="\n")
         atomic.write_text(curves / f"{prefix}diagnostics.csv", text)
+    if record.spec.parts:
+        text = training.history.classes_table(data.class_names).to_csv(index=False, lineterminator="\n")
+        atomic.write_text(curves / f"{prefix}classes.csv", text)
 
 
 def summary(record: RunRecord) -> dict[str, Any]:
