@@ -20,7 +20,7 @@ from pawprint.params import read_resolved
 from pawprint.plot_tables import IDENTITY, VALIDATION
 from pawprint.records import read_record
 from pawprint.tables import read_table
-from pawprint.types import RunSpec, StudySettings
+from pawprint.types import CLASS_COUNTS, RunSpec, StudySettings
 
 CURVES: dict[str, dict[str, type]] = {  # what is drawn of them
     "steps": dict.fromkeys([*charts.X_LABELS, "epoch"], int)
@@ -28,6 +28,7 @@ CURVES: dict[str, dict[str, type]] = {  # what is drawn of them
     "epochs": dict.fromkeys([*charts.X_LABELS, "epoch"], int) | dict.fromkeys(["training_loss", *VALIDATION], float),
 }
 DIAGNOSTICS: dict[str, type] = {"step": int, "examples_seen": int, "quantity": str, "value": float}
+CLASSES: dict[str, type] = {"epoch": int, "class": str, **dict.fromkeys(CLASS_COUNTS, int)}
 Entry = TypeVar("Entry")
 
 
@@ -112,6 +113,15 @@ def diagnostics(specs: Sequence[RunSpec], of_layers: bool = False) -> pd.DataFra
         path = paths.train_outputs(spec.variant).curves / f"{spec.key}-diagnostics.csv"
         measured = read_table(path, DIAGNOSTICS, f"dvc repro train@{spec.variant}").assign(**identity(spec))
         parts.append(measured[measured["quantity"].str.startswith(LAYER_PREFIX) == of_layers])
+    return pd.concat(parts[1:] or parts, ignore_index=True)
+
+
+def classes(specs: Sequence[RunSpec]) -> pd.DataFrame:
+    """What the runs that learn from unlabelled pictures counted, a row for each epoch and class."""
+    parts = [pd.DataFrame(columns=[*IDENTITY, *CLASSES])]
+    for spec in (spec for spec in specs if spec.parts):
+        path = paths.train_outputs(spec.variant).curves / f"{spec.key}-classes.csv"
+        parts.append(read_table(path, CLASSES, f"dvc repro train@{spec.variant}").assign(**identity(spec)))
     return pd.concat(parts[1:] or parts, ignore_index=True)
 
 

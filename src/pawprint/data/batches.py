@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from itertools import count
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from pawprint.data.views import Drawn, View, steps_of
+from pawprint.data.views import Drawn, View, unlabelled_views, view_of
 from pawprint.errors import SettingsError
 from pawprint.interruption import end_with
 from pawprint.seeding import generator
@@ -142,15 +142,14 @@ class TrainBatches:
 
     def __init__(self, data: Data, spec: RunSpec, workers: int = 0) -> None:
         self.data, self.spec, self.workers = data, spec, workers
-        n, side = len(data.train), data.image_shape[1]
-        steps = steps_of(spec.augmentation, spec, side, data.mean)
-        self.labelled = Stream(data.train, {"own": View(steps, spec.seed)}, spec.seed, spec.sampling)
+        n, own = len(data.train), view_of(spec.augmentation, spec, data)
+        self.labelled = Stream(data.train, {"own": own}, spec.seed, spec.sampling)
         self.unlabelled = self._unlabelled() if spec.objective != "supervised" else None
         n_per_pass = self.labelled.n_per_pass
         once = math.ceil(n_per_pass / spec.batch_size) - (n_per_pass % spec.batch_size == 1 and n_per_pass > 1)
         self.steps_per_epoch = (spec.steps_per_epoch if n else 0) or once
         n_bytes = 4 * n * math.prod(data.image_shape)
-        is_plain = not steps and spec.mixing == "none" and self.unlabelled is None and not spec.steps_per_epoch
+        is_plain = not own.steps and spec.mixing == "none" and self.unlabelled is None and not spec.steps_per_epoch
         self.in_memory = is_plain and not workers and n_bytes <= MOST_BYTES_IN_MEMORY
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
@@ -197,11 +196,8 @@ class TrainBatches:
                 f"{self.spec.variant}: objective: {self.spec.objective} learns from unlabelled pictures, and there are "
                 "none: set data.labels_per_class, take data that has some, or set objective: supervised"
             ])  # fmt: skip
-        kinds: list[Literal["weak", "strong"]] = ["weak"]
-        kinds += ["strong"] if self.spec.objective == "fixmatch" else []
-        side, mean, seed = self.data.image_shape[1], self.data.mean, self.spec.seed
-        views = {str(kind): View(steps_of(kind, self.spec, side, mean), seed, f"unlabelled {kind}") for kind in kinds}
-        return Stream(self.data.unlabelled, views, seed, purpose="unlabelled order")
+        views = unlabelled_views(self.spec, self.data)
+        return Stream(self.data.unlabelled, views, self.spec.seed, purpose="unlabelled order")
 
     def _unlabelled_batch(self, done: int) -> Unlabelled:
         """The pictures beside the labelled ones of the step after `done`."""

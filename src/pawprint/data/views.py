@@ -21,12 +21,13 @@ import torch
 from torch.nn import functional
 
 from pawprint.seeding import generator
-from pawprint.types import RunSpec
+from pawprint.types import Data, RunSpec
 
 ASPECT_RATIOS = (3 / 4, 4 / 3)  # of what is cut out and enlarged, as in torchvision's RandomResizedCrop
 ERASED_AREAS = (0.02, 1 / 3)  # share of the picture (Zhong et al., arXiv 1708.04896)
 ERASED_RATIOS = (0.3, 1 / 0.3)  # height to width
 
+Kind = Literal["weak", "strong"]
 Drawn = tuple[np.ndarray, ...]  # a step's parameters, each (N, …): an example a row
 
 
@@ -176,11 +177,13 @@ class Erasing:
         return _filled(images, first, first + sides, self.fill)
 
 
+@dataclass(frozen=True)
 class View:
     """Steps that follow each other, with the parameters of all examples of a set drawn for a pass at once."""
 
-    def __init__(self, steps: Sequence[Step], seed: int, purpose: str = "augment") -> None:
-        self.steps, self.seed, self.purpose = list(steps), seed, purpose
+    steps: Sequence[Step]
+    seed: int
+    purpose: str = "augment"  # names the random stream
 
     def draw(self, number: int, n_examples: int) -> list[Drawn]:
         """For each step the parameters of every example in pass `number`, counted from 1."""
@@ -194,7 +197,18 @@ class View:
         return images
 
 
-def steps_of(kind: Literal["weak", "strong"], spec: RunSpec, image_size: int, mean: Sequence[float]) -> list[Step]:
+def view_of(kind: Kind, spec: RunSpec, data: Data, purpose: str = "augment") -> View:
+    """The view of pictures of these data that the settings ask for."""
+    return View(steps_of(kind, spec, data.image_shape[1], data.mean), spec.seed, purpose)
+
+
+def unlabelled_views(spec: RunSpec, data: Data) -> dict[str, View]:
+    """Those that the objective compares: the weak one, and for FixMatch the strong one."""
+    kinds: list[Kind] = ["weak", "strong"] if spec.objective == "fixmatch" else ["weak"]
+    return {kind: view_of(kind, spec, data, f"unlabelled {kind}") for kind in kinds}
+
+
+def steps_of(kind: Kind, spec: RunSpec, image_size: int, mean: Sequence[float]) -> list[Step]:
     """The steps that change anything; `mean`, by channel in [0, 1], is the color of what is not there."""
     fill = tuple(255 * value for value in mean)
     shift = min(round(image_size * spec.random_crop_percent / 100), image_size - 1)

@@ -30,15 +30,16 @@ from pawprint.types import Data, LossTerms, RunSpec
 
 def self_training(spec: RunSpec, data: Data) -> Callable[[nn.Module, Batch], LossTerms]:
     """l_s + lambda_u l_u, with the weak view in the strong one's place."""
-    return _objective(spec, data, is_strong=False)
+    return from_own_labels(spec, data, is_strong=False)
 
 
 def fixmatch(spec: RunSpec, data: Data) -> Callable[[nn.Module, Batch], LossTerms]:
     """l_s + lambda_u l_u."""
-    return _objective(spec, data, is_strong=True)
+    return from_own_labels(spec, data, is_strong=True)
 
 
-def _objective(spec: RunSpec, data: Data, is_strong: bool) -> Callable[[nn.Module, Batch], LossTerms]:
+def from_own_labels(spec: RunSpec, data: Data, is_strong: bool) -> Callable[[nn.Module, Batch], LossTerms]:
+    """Either of the two; `is_strong`: what is learned from is the strong view."""
     loss_of = labelled_loss(spec, data)
 
     def objective(model: nn.Module, batch: Batch) -> LossTerms:

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pawprint import paths
+from pawprint import charts, paths
 from pawprint.comparison import RunComparison
 from pawprint.errors import DataError
 from pawprint.figures.layer_gradients import layer_gradients_figure
+from pawprint.figures.pseudo_labels import PANELS, pseudo_labels_figure
 from pawprint.figures.strength import strength_figure
 from pawprint.figures.style import png
+from pawprint.figures.views import views_figure
 from pawprint.labels import effective
 from pawprint.report import questions
 from pawprint.report.evidence import AGAIN, Evidence, Tested
@@ -30,9 +32,14 @@ from pawprint.report.readings.learning_rate import best_rate
 from pawprint.report.readings.logged import logged_as_asked
 from pawprint.report.readings.pretraining import pretraining
 from pawprint.report.readings.schedule import scheduled
+from pawprint.report.readings.unlabelled import shares_of_classes, unlabelled
 from pawprint.report.readings.verdicts import answer
+from pawprint.report.view_sheet import view_sheet, views
 from pawprint.tables import read_table
 
+VIEW_SETTINGS = ("random_flip", "random_crop_percent", "resized_crop_area", "color_jitter", "augmentation",
+                 "randaugment_ops", "randaugment_magnitude", "cutout_percent", "erasing_percent", "mixing",
+                 "mixing_alpha")  # fmt: skip
 OUTCOMES = {True: "passed", False: "failed", None: "measured"}
 STRENGTHS = {"brightness": "factor", "rotation": "degrees"}  # probe → its table's column
 LAST_EPOCH = {  # title → column; accuracies as errors
@@ -156,7 +163,9 @@ def _state_line(name: str, found: Convergence) -> dict[str, str]:
 def _question(name: str, variants: Sequence[str], evidence: Evidence, states: dict[str, Convergence]) -> Answer:
     rows = evidence.of_question(list(variants))
     about, readings = _readings(name, rows, evidence, states)
-    told = about in ("schedule", "pretraining") and bool(readings)  # the table's verdict is part of these readings
+    told = about in ("schedule", "pretraining", "unlabelled") and bool(
+        readings
+    )  # the table's verdict is part of these readings
     verdicts = [] if told else [Reading("measured", tuple(answer(rows)))]
     words = questions.words(name, evidence.study)
     pictures = [
@@ -166,7 +175,7 @@ def _question(name: str, variants: Sequence[str], evidence: Evidence, states: di
     ]
     if not pictures:
         raise DataError(f"{paths.COMPARISON_CHARTS / name}.png: no such file; run: {AGAIN}")
-    pictures += _layer_pictures(name, rows, evidence) if about == "gradients" else []
+    pictures += _pictures_about(about, name, rows, evidence)
     table = _even([_run_line(row, evidence.of_run(row, evidence.epochs)) for row in rows])
     return _answer(name, words, [*readings, *verdicts], questions.ABOUT[about], pictures, table)
 
@@ -183,6 +192,13 @@ def _readings(
             gradients(row, evidence.of_run(row, evidence.steps), evidence.of_run(row, evidence.layers)) for row in rows
         ]
         return "gradients", found
+    if "objective" in differ:
+        return "unlabelled", [
+            unlabelled(row, evidence.of_run(row, evidence.steps), evidence.of_run(row, evidence.classes))
+            for row in rows if specs[row.label].parts
+        ]  # fmt: skip
+    if differ and differ <= set(VIEW_SETTINGS):
+        return "views", []
     if "pretrained_on" in differ:
         others = {row.label: row for row in evidence.rows}
         return "pretraining", [
@@ -231,10 +247,45 @@ def _even(lines: list[dict[str, str]]) -> list[dict[str, str]]:
     return [{column: line.get(column, "") for column in columns} for line in lines]
 
 
+def _pictures_about(about: str, name: str, rows: Sequence[RunComparison], evidence: Evidence) -> list[Picture]:
+    """What a question has beside its curves."""
+    match about:
+        case "gradients":
+            return _layer_pictures(name, rows, evidence)
+        case "unlabelled":
+            return [*_unlabelled_pictures(name, rows, evidence), *_view_pictures(name, rows, evidence)]
+        case "views":
+            return _view_pictures(name, rows, evidence)
+    return []
+
+
 def _layer_pictures(name: str, rows: Sequence[RunComparison], evidence: Evidence) -> list[Picture]:
     layers = {row.label: evidence.of_run(row, evidence.layers) for row in rows}
     words = "The size of each layer's gradients at each step, by run: layers from the input (top) to the output."
     return [_picture(f"{name}_layers", layer_gradients_figure(layers), words)]
+
+
+def _unlabelled_pictures(name: str, rows: Sequence[RunComparison], evidence: Evidence) -> list[Picture]:
+    """What came of the unlabelled pictures, and what the views look like."""
+    own = [row for row in rows if evidence.of_label[row.label].parts]
+    steps, classes = {}, {}
+    for row in own:
+        of_run = evidence.of_run(row, evidence.steps)
+        steps[row.label] = of_run.assign(**{column: charts.smoothed(of_run, column) for column in PANELS})
+        classes[row.label] = shares_of_classes(evidence.of_run(row, evidence.classes))
+    words = "Over the steps: how many unlabelled pictures counted, were right, and agreed; pseudo-labels by class."
+    return [_picture(f"{name}_pseudo_labels", pseudo_labels_figure(steps, classes), words)]
+
+
+def _view_pictures(name: str, rows: Sequence[RunComparison], evidence: Evidence) -> list[Picture]:
+    """A sheet for each run whose views are other than those of the runs before it."""
+    specs = {repr(views(evidence.of_label[row.label], evidence.pictures)): row.label for row in reversed(rows)}
+    pictures = []
+    for number, label in enumerate(reversed(list(specs.values())), start=1):
+        sheet = view_sheet(evidence.of_label[label], evidence.pictures)
+        words = f"Training pictures as they are, and as {label} sees them: {', '.join(list(sheet)[1:])}."
+        pictures.append(_picture(f"{name}_views_{number}", views_figure(sheet), words))
+    return pictures
 
 
 def _slowness(evidence: Evidence) -> list[Answer]:

@@ -11,12 +11,12 @@ import pandas as pd
 
 from pawprint import charts, paths, results
 from pawprint.comparison import Contest, RunComparison
-from pawprint.data.prepared import Description
+from pawprint.data.prepared import Description, load
 from pawprint.params import read_study, runs_named
 from pawprint.records import read_record
 from pawprint.report.readings.logged import Logged
 from pawprint.summary import grouped, read_rows
-from pawprint.types import RunSpec, StudySettings
+from pawprint.types import Data, RunSpec, StudySettings
 
 AGAIN = "dvc repro compare"
 
@@ -65,6 +65,11 @@ class Evidence:
         return results.diagnostics(self.specs, of_layers=True)
 
     @cached_property
+    def classes(self) -> pd.DataFrame:
+        """What was made of unlabelled pictures, a row for each epoch and class, of the runs that learn from such."""
+        return results.classes(self.specs)
+
+    @cached_property
     def contests(self) -> dict[str, Contest | None]:
         """Question → the run that val chooses and its lead on test; None where there is nothing to choose."""
         return read_record(paths.CONTESTS, dict[str, Contest | None], AGAIN)
@@ -98,6 +103,11 @@ class Evidence:
     def data(self) -> Description:
         """What was trained on: classes, sizes, hashes."""
         return read_record(paths.PREPARED / "data.json", Description, "dvc repro prepare")
+
+    @cached_property
+    def pictures(self) -> Data:
+        """The pictures themselves, memory-mapped."""
+        return load(paths.PREPARED)
 
     @cached_property
     def records(self) -> dict[tuple[str, str], dict[str, Any]]:

@@ -76,6 +76,11 @@ ABOUT = {
                         decides="the rule holds"),
     "pretraining": Asked("", code=("models:starting_model", "report.readings.pretraining:pretraining"),
                          sources=("transfer", "resnet"), decides="it helps"),
+    "unlabelled": Asked("", code=("objectives.pseudo_labels:from_own_labels", "objectives.pseudo_labels:pseudo_labels",
+                                  "report.readings.unlabelled:unlabelled"), sources=("fixmatch", "pseudo_label"),
+                        decides="it helps"),
+    "views": Asked("", code=("data.views:steps_of", "data.views:View.draw"), sources=("randaugment", "mixup",
+                                                                                              "cutmix")),
     "runs": Asked("", code=NOISE, sources=("holm", "matched_pairs")),
 }  # fmt: skip
 
