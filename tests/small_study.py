@@ -12,7 +12,8 @@ from tests.in_process import pawprint
 
 PARAMS = """
 study: small
-data: {source: digits, image_size: 8, path: null, split_file: null, draw_pixels: 64, n_per_class: 40, seed: 0}
+data: {source: digits, image_size: 8, path: null, split_file: null, draw_pixels: 64, n_per_class: 40, seed: 0,
+       classes: []}
 model: mlp
 mlp_widths: [8]
 epochs: 1

@@ -110,7 +110,8 @@ def of_run_with_data(spec: RunSpec, data: DataSettings) -> list[str]:
 def of_data(data: DataSettings) -> list[str]:
     """Faults of a section `data`, whatever the pictures are."""
     faults = []
-    n_pictures = data.n_per_class * DRAWN_CLASSES.get(data.source, 0)
+    n_classes = len(data.classes) or DRAWN_CLASSES.get(data.source, 0)
+    n_pictures = data.n_per_class * n_classes if data.source in DRAWN_CLASSES else 0
     pixels = max(data.draw_pixels, data.image_size)
     n_bytes = 3 * n_pictures * pixels**2
     if n_bytes > MOST_DRAWN_BYTES:
@@ -124,6 +125,23 @@ def of_data(data: DataSettings) -> list[str]:
             f"val_percent {data.val_percent:g} and test_percent {data.test_percent:g} leave nothing for training;"
             " expected less than 100 together"
         )
-    if data.source == "folder" and data.path is None:
+    if data.source in ("folder", "food11") and data.path is None:
         faults.append("path: not set; pictures of a folder need one, or a .zip")
+    return faults + _of_classes(data)
+
+
+def _of_classes(data: DataSettings) -> list[str]:
+    """Classes that are none, and more labels than a class has pictures."""
+    faults = []
+    if data.classes and len(set(data.classes)) < max(2, len(data.classes)):
+        faults.append(f"classes: expected two or more, each once, found {list(data.classes)}")
+    limits = {
+        "n_per_class": data.n_per_class if data.source in DRAWN_CLASSES else 0,
+        "max_per_class": data.max_per_class,
+    }
+    faults += [
+        f"labels_per_class: {data.labels_per_class} of the {most} pictures of a class ({name}); expected fewer"
+        for name, most in limits.items()
+        if 0 < most < data.labels_per_class
+    ]
     return faults

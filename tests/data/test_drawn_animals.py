@@ -23,7 +23,7 @@ SHORTCUT_ACCURACY = 0.35  # at most; measured: 0.03 (mean color), 0.18 (pixels a
 
 def settings(n_per_class: int, seed: int = 0) -> SimpleNamespace:
     """The fields of `DataSettings` that the source reads."""
-    return SimpleNamespace(n_per_class=n_per_class, draw_pixels=32, seed=seed)
+    return SimpleNamespace(n_per_class=n_per_class, draw_pixels=32, seed=seed, classes=())
 
 
 def recipe(breed: drawing.Breed) -> tuple[object, ...]:

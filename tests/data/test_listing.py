@@ -58,6 +58,8 @@ def test_a_sound_file_is_read_as_it_comes(tmp_path: Path, content: str) -> None:
         ('"a\n.jpg",cat,train', "a\\n.jpg", "a name with control characters"),
         (",cat,train", "line 2 of s.csv", "no image_name"),
         ("c.jpg,,train", "c.jpg", "no label"),
+        ("c.jpg,,", "c.jpg", "no label"),
+        ("c.jpg,,unlabeled", "c.jpg", "unknown split: 'unlabeled'; expected train, val, test, unlabelled, trainval or"),
         ("c.jpg,c\0t,train", "c.jpg", "a label with control characters"),
         ("c.jpg,cat,Train", "c.jpg", "unknown split: 'Train'"),
         ("c.jpg,cat,holdout", "c.jpg", "unknown split: 'holdout'"),
@@ -79,9 +81,17 @@ def test_picture_in_no_row_is_a_fault(tmp_path: Path) -> None:
     assert result.table.values.tolist() == SOUND
 
 
+def test_unlabelled_picture_may_have_a_label_and_needs_none(tmp_path: Path) -> None:
+    rows = "c.jpg,,unlabelled\nd.jpg,dog,unlabelled\na.jpg,cat,train\nb.JPG,dog,val\n"
+    result = matched(tmp_path, HEADER + rows, "a.jpg", "b.JPG", "c.jpg", "d.jpg")
+    assert result.table.values.tolist() == [*SOUND, ["c.jpg", "", "unlabelled"], ["d.jpg", "dog", "unlabelled"]]
+    assert result.faults == []
+
+
 @pytest.mark.parametrize(
     ("second", "reason"),
     [
+        ("c.jpg,,unlabelled", "named more than once: 2 rows"),
         ("c.jpg,cat,train", "named more than once: 2 rows"),
         ("c.jpg,dog,train", "named with more than one label: cat and dog"),
         ("c,dog,val", "named with more than one label: cat and dog"),

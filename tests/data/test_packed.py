@@ -104,6 +104,83 @@ def test_one_error_names_every_broken_file_and_nothing_is_written(fetched: Path,
     assert sorted(f.name for f in tmp_path.iterdir()) == ["fetch"]
 
 
+def with_unlabelled(fetched: Path, n: int) -> dict[str, np.ndarray]:
+    """Pictures that nobody labelled, added to the fetched ones: by name, as they are prepared."""
+    table, added = read_table(fetched / "index.csv"), {}
+    for number in range(n):
+        name = f"any_{number}.png"
+        noise = np.random.default_rng(100 + number).integers(0, 99, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(fetched / "images" / name)
+        table.loc[len(table)] = [name, "", "unlabelled"]
+        added[name] = noise
+    write_table(table, fetched / "index.csv")
+    return added
+
+
+def test_set_without_unlabelled_pictures_has_no_such_part(fetched: Path, tmp_path: Path) -> None:
+    pack(fetched, tmp_path / "prepare", SETTINGS)
+    assert load(tmp_path / "prepare").unlabelled is None
+    assert not list((tmp_path / "prepare").glob("unlabelled*"))
+    assert json.loads((tmp_path / "prepare/data.json").read_text())["n_unlabelled"] == 0
+
+
+def test_unlabelled_pictures_are_a_fourth_part_with_hidden_labels_or_none(fetched: Path, tmp_path: Path) -> None:
+    added = with_unlabelled(fetched, 5)
+    pack(fetched, tmp_path / "prepare", replace(SETTINGS, labels_per_class=1))
+    data = load(tmp_path / "prepare")
+    assert data.unlabelled is not None
+    assert [len(data.train), len(data.val), len(data.test), len(data.unlabelled)] == [2, 4, 4, 6 + 5]
+    assert isinstance(data.unlabelled.images, np.memmap)
+    assert data.class_names == ["cat", "dog"]
+    for name, image, label in zip(data.unlabelled.names, data.unlabelled.images, data.unlabelled.labels, strict=True):
+        assert label == (-1 if name in added else data.class_names.index(name[:3]))
+        assert np.array_equal(image, added.get(name, read_picture(fetched / "images" / name, 16)))
+    split = read_table(tmp_path / "prepare/split.csv")
+    assert split["image_name"].tolist()[-11:] == data.unlabelled.names
+    assert set(split["split"][-11:]) == {"unlabelled"}
+    assert split["label"].tolist()[-11:] == [name[:3] if name not in added else "" for name in data.unlabelled.names]
+    assert json.loads((tmp_path / "prepare/data.json").read_text())["n_unlabelled"] == 11
+    pack(fetched, tmp_path / "again", replace(SETTINGS, labels_per_class=1))
+    for file in (tmp_path / "prepare").iterdir():
+        assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
+
+
+def test_statistics_are_of_all_that_is_learned_from(fetched: Path, tmp_path: Path) -> None:
+    with_unlabelled(fetched, 40)
+    pack(fetched, tmp_path / "prepare", replace(SETTINGS, labels_per_class=2))
+    data = load(tmp_path / "prepare")
+    assert data.unlabelled is not None
+    pixels = np.concatenate([data.train.images, data.unlabelled.images]) / 255
+    assert np.allclose(data.mean, pixels.mean(axis=(0, 1, 2)), rtol=0, atol=1e-12)
+    assert np.allclose(data.std, pixels.std(axis=(0, 1, 2)), rtol=0, atol=1e-12)
+    assert not np.allclose(data.mean, (data.train.images / 255).mean(axis=(0, 1, 2)), rtol=0, atol=0.05)
+
+
+def test_hashes_follow_the_hidden_labels_and_the_unlabelled_pictures(fetched: Path, tmp_path: Path) -> None:
+    def hashes(settings: DataSettings) -> tuple[str, str]:
+        pack(fetched, tmp_path / "prepare", settings)
+        data = load(tmp_path / "prepare")
+        return data.split_hash, data.content_hash
+
+    found = [hashes(replace(SETTINGS, labels_per_class=n)) for n in (0, 2, 3)]
+    with_unlabelled(fetched, 3)
+    found.append(hashes(SETTINGS))
+    Image.new("RGB", (16, 16)).save(fetched / "images/any_1.png")
+    found.append(hashes(SETTINGS))
+    assert len({content for _, content in found}) == 5
+    assert len({split for split, _ in found}) == 4  # the last changed a picture's pixels alone
+
+
+def test_only_the_classes_named_are_prepared(fetched: Path, tmp_path: Path) -> None:
+    rows = [(f"fox_{number}.png", "fox", "") for number in range(8)]  # without files: they are not looked at
+    foxes = pd.DataFrame(rows, columns=COLUMNS)
+    pack(fetched, tmp_path / "two", SETTINGS)
+    write_table(pd.concat([read_table(fetched / "index.csv"), foxes]), fetched / "index.csv")
+    pack(fetched, tmp_path / "named", replace(SETTINGS, classes=("dog", "cat")))
+    two, named = load(tmp_path / "two"), load(tmp_path / "named")
+    assert (named.split_hash, named.content_hash) == (two.split_hash, two.content_hash)
+
+
 def test_failure_keeps_what_was_prepared_before(fetched: Path, tmp_path: Path) -> None:
     pack(fetched, tmp_path / "prepare", SETTINGS)
     before = load(tmp_path / "prepare").content_hash
@@ -169,6 +246,28 @@ def test_excluded_pictures_are_left_out_of_train(fetched: Path, tmp_path: Path) 
         load(tmp_path / "prepare", excluded)
 
 
+def test_excluded_pictures_may_be_unlabelled(fetched: Path, tmp_path: Path) -> None:
+    with_unlabelled(fetched, 3)
+    pack(fetched, tmp_path / "prepare", SETTINGS)
+    whole = load(tmp_path / "prepare")
+    excluded = tmp_path / "excluded.csv"
+    excluded.write_text(f"image_name\n{whole.train.names[0]}\nany_1.png\n")
+    part = load(tmp_path / "prepare", excluded)
+    assert part.unlabelled is not None
+    assert whole.unlabelled is not None
+    assert part.train.names == whole.train.names[1:]
+    assert part.unlabelled.names == ["any_0.png", "any_2.png"]
+    assert np.array_equal(part.unlabelled.images, whole.unlabelled.images[[0, 2]])
+    assert part.unlabelled.labels.tolist() == [-1, -1]
+    excluded.write_text("image_name\n" + "".join(f"any_{number}.png\n" for number in range(3)))
+    rest = load(tmp_path / "prepare", excluded)
+    assert rest.unlabelled is None
+    assert isinstance(rest.train.images, np.memmap)  # nothing was taken from it
+    excluded.write_text(f"image_name\n{whole.val.names[0]}\n")
+    with pytest.raises(DataError, match=f"not in train or unlabelled: {whole.val.names[0]}"):
+        load(tmp_path / "prepare", excluded)
+
+
 def test_unprepared_or_uneven_folder_is_refused(fetched: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="run `dvc repro prepare`"):
         load(tmp_path / "prepare")
@@ -182,7 +281,7 @@ def test_data_json_is_complete(fetched: Path, tmp_path: Path) -> None:
     pack(fetched, tmp_path / "prepare", SETTINGS)
     description = json.loads((tmp_path / "prepare/data.json").read_text())
     assert description["source"] == "folder"
-    assert [description[f"n_{part}"] for part in ("train", "val", "test")] == [8, 4, 4]
+    assert [description[f"n_{part}"] for part in ("train", "val", "test", "unlabelled")] == [8, 4, 4, 0]
 
 
 def test_neither_stage_imports_torch() -> None:

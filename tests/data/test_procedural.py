@@ -31,7 +31,7 @@ Pictures = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 def settings(n_per_class: int, seed: int = 0) -> SimpleNamespace:
     """The fields of `DataSettings` that the source reads."""
-    return SimpleNamespace(n_per_class=n_per_class, draw_pixels=64, seed=seed)
+    return SimpleNamespace(n_per_class=n_per_class, draw_pixels=64, seed=seed, classes=())
 
 
 def reduced(picture: np.ndarray) -> np.ndarray:

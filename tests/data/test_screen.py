@@ -56,6 +56,57 @@ def test_stop_lists_the_faults_of_both_stages_sorted() -> None:
     ]
 
 
+def unlabelled(n: int) -> pd.DataFrame:
+    return pd.DataFrame([(f"any_{number}.jpg", "", "unlabelled") for number in range(n)], columns=COLUMNS)
+
+
+def test_only_the_classes_named_are_decoded_and_split(tmp_path: Path) -> None:
+    table = pd.concat([index(cat=9, dog=9, bird=2), unlabelled(4)])
+    decoded = []
+    result, dropped = screen(table, [], replace(STOP, classes=("dog", "cat")), decoded.append, "")
+    assert result.equals(assign_splits(pd.concat([index(cat=9, dog=9), unlabelled(4)]), STOP))
+    assert sorted(decoded) == sorted(result["image_name"])
+    assert dropped == []
+
+
+@pytest.mark.parametrize(("name", "said"), [
+    ("dgo", "data.classes: there is no class 'dgo' in the data; did you mean 'dog'?"),
+    ("whale", "data.classes: there is no class 'whale' in the data; valid names: bird, cat, dog"),
+])  # fmt: skip
+def test_class_that_is_not_there_is_told_before_decoding(name: str, said: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        screened(pd.concat([index(cat=9, dog=9, bird=2), unlabelled(4)]), replace(STOP, classes=("cat", name)))
+    assert error.value.faults == [said]
+
+
+def test_labels_that_a_class_has_not_stop_or_leave_it_out() -> None:
+    table = index(cat=40, dog=40, bird=10)
+    with pytest.raises(DataError) as error:
+        screened(table, replace(STOP, labels_per_class=20))
+    reason = "too few pictures in train for data.labels_per_class: bird has 6; expected 20 or more, or a lower"
+    assert str(error.value).splitlines()[1] == f"  class bird: {reason} labels_per_class"
+    result, dropped = screened(table, replace(DROP, labels_per_class=20))
+    assert result.equals(assign_splits(index(cat=40, dog=40), replace(DROP, labels_per_class=20)))
+    assert {name.partition("_")[0] for name, _ in dropped} == {"bird"}
+
+
+def test_unlabelled_pictures_are_screened_as_others_are() -> None:
+    result, dropped = screened(pd.concat([index(cat=9, dog=9), unlabelled(4)]), DROP, "any_2.jpg")
+    assert dropped == [("any_2.jpg", "cannot be decoded")]
+    assert result.query("split == 'unlabelled'")["image_name"].tolist() == ["any_0.jpg", "any_1.jpg", "any_3.jpg"]
+    with pytest.raises(DataError, match=r"leaves 9 pictures of 1 classes"):  # what has no label is no class
+        screened(pd.concat([index(cat=5, dog=2), unlabelled(4)]), DROP, "dog_0.jpg")
+
+
+def test_folder_whose_label_a_split_file_takes_away_is_no_class(tmp_path: Path) -> None:
+    table = index(cat=9, dog=9, misc=3)
+    rows = [f"{name},,unlabelled" if label == "misc" else f"{name},{label}," for name, label, _ in table.values]
+    (tmp_path / "s.csv").write_text("\n".join(["image_name,label,split", *rows]))
+    result, dropped = screened(table, replace(STOP, split_file=str(tmp_path / "s.csv")))
+    assert dropped == []
+    assert result.query("label == ''")["split"].tolist() == ["unlabelled"] * 3
+
+
 def test_drop_leaves_out_before_the_split_is_drawn() -> None:
     table, dropped = screened(index(cat=40, dog=40), DROP, "cat_7.jpg", "dog_39.jpg")
     rest = index(cat=40, dog=40).query("image_name not in ['cat_7.jpg', 'dog_39.jpg']")

@@ -119,6 +119,80 @@ def test_shares_that_leave_no_train_are_a_settings_error() -> None:
         assign_splits(index(cat={"": 9}, dog={"": 9}), DataSettings(val_percent=60.0, test_percent=40.0))
 
 
+def test_labels_are_hidden_of_train_alone() -> None:
+    pictures = index(cat={"": 45}, dog={"": 10})
+    open_, hidden = assign_splits(pictures, SETTINGS), assign_splits(pictures, DataSettings(labels_per_class=4))
+    assert counts(hidden, "cat") == {"train": 4, "unlabelled": 23, "val": 9, "test": 9}
+    assert counts(hidden, "dog") == {"train": 4, "unlabelled": 2, "val": 2, "test": 2}
+    assert hidden["label"].equals(open_["label"])  # to measure by
+    learned = hidden["split"].isin(["train", "unlabelled"])
+    assert hidden["split"].where(~learned, "train").equals(open_["split"])
+
+
+def test_hidden_labels_follow_seed_and_names_and_more_contain_fewer() -> None:
+    pictures = index(cat={"train": 40, "val": 3, "test": 3}, dog={"train": 40, "val": 3, "test": 3})
+
+    def labelled(n: int, table: pd.DataFrame = pictures, seed: int = 0) -> set[str]:
+        split = assign_splits(table, DataSettings(labels_per_class=n, split_seed=seed))
+        return set(split.query("split == 'train'")["image_name"])
+
+    assert len(labelled(5)) == 10
+    assert labelled(5) < labelled(10) < labelled(39) < labelled(40) == labelled(0)
+    assert labelled(5) != labelled(5, seed=1)
+    assert labelled(5, pictures.sample(frac=1, random_state=1)) == labelled(5)
+    other = pictures.replace({"label": {"dog": "bird"}})
+    assert {name for name in labelled(5, other) if "cat" in name} == {name for name in labelled(5) if "cat" in name}
+
+
+def test_hidden_labels_of_seed_0_stay_as_they_are() -> None:
+    table = assign_splits(index(cat={"": 20}, dog={"": 20}), DataSettings(labels_per_class=3))
+    assert split_hash(table) == "1362bf5dfd300d7dea9095f008a27af381ba3c5380e40b5264016df1a47e77d8"
+
+
+def test_class_with_fewer_pictures_than_labels_is_named_and_counted() -> None:
+    pictures = index(cat={"": 45}, dog={"": 10}, fox={"": 20})
+    small = small_classes(pictures, {"cat", "dog", "fox"}, DataSettings(labels_per_class=12))
+    assert small == {
+        "dog": "too few pictures in train for data.labels_per_class: dog has 6; expected 12 or more, or a lower"
+        " labels_per_class"
+    }
+    assert not small_classes(pictures, {"cat", "dog", "fox"}, DataSettings(labels_per_class=6))
+    with pytest.raises(DataError, match="dog has 6; expected 12 or more"):
+        assign_splits(pictures, DataSettings(labels_per_class=12))
+
+
+def nobodys(n: int) -> pd.DataFrame:
+    return pd.DataFrame([(f"any_{number}.jpg", "", "unlabelled") for number in range(n)], columns=COLUMNS)
+
+
+@pytest.mark.parametrize("pool", ["", "trainval", "train"])
+def test_unlabelled_pictures_stay_so_and_change_no_other(pool: str) -> None:
+    pictures = index(cat={pool: 20}, dog={pool: 20})
+    table = assign_splits(pd.concat([nobodys(7), pictures]), SETTINGS)
+    is_given = table["label"] == ""
+    assert set(table["split"][is_given]) == {"unlabelled"}
+    assert table[~is_given].reset_index(drop=True).equals(assign_splits(pictures, SETTINGS))
+
+
+def test_given_and_hidden_pictures_go_into_one_part() -> None:
+    known = index(cat={"unlabelled": 2})
+    pictures = pd.concat([nobodys(7), known, index(cat={"": 20}, dog={"": 20})])
+    table = assign_splits(pictures, DataSettings(labels_per_class=5))
+    assert Counter(table.query("split == 'unlabelled'")["label"]) == {"": 7, "cat": 7 + 2, "dog": 7}
+
+
+def test_label_that_is_hidden_must_be_one_of_train() -> None:
+    pictures = pd.concat([index(fox={"unlabelled": 9}), index(cat={"": 9}, dog={"": 9})])
+    with pytest.raises(DataError, match="too few pictures to be in train, val and test: fox has 0"):
+        assign_splits(pictures, SETTINGS)
+
+
+def test_unlabelled_pictures_alone_are_nothing_to_train_on() -> None:
+    pictures = pd.concat([nobodys(9), index(cat={"test": 2}, dog={"test": 2})])
+    with pytest.raises(DataError, match="found only test and unlabelled; expected pictures for train"):
+        assign_splits(pictures, SETTINGS)
+
+
 def split_file(path: Path, *lines: str) -> DataSettings:
     path.write_text("\n".join(["image_name,label,split", *lines]) + "\n", encoding="utf-8-sig")
     return DataSettings(split_file=str(path))
@@ -132,6 +206,15 @@ def test_split_file_overrides_names_with_or_without_suffix(tmp_path: Path) -> No
     table, faults = given_splits(PICTURES[::-1], settings)
     assert table["image_name"].tolist() == ["a.jpg", "b.JPG", "c.jpg"]
     assert table["split"].tolist() == ["test", "val", "train"]
+    assert faults == []
+
+
+def test_split_file_takes_labels_away_and_gives_them(tmp_path: Path) -> None:
+    pictures = pd.concat([PICTURES, pd.DataFrame([("d.jpg", "", "unlabelled")], columns=COLUMNS)])
+    lines = ["a,,unlabelled", "b,dog,unlabelled", "c,cat,train", "d,dog,train"]
+    table, faults = given_splits(pictures, split_file(tmp_path / "s.csv", *lines))
+    assert table["label"].tolist() == ["", "dog", "cat", "dog"]
+    assert table["split"].tolist() == ["unlabelled", "unlabelled", "train", "train"]
     assert faults == []
 
 
@@ -170,6 +253,14 @@ def test_classes_are_limited_in_each_given_split() -> None:
     assert set(table["image_name"]) < set(pictures["image_name"])
     assert limit_classes(pictures, DataSettings(max_per_class=9)).equals(pictures)
     assert limit_classes(pictures, SETTINGS) is pictures
+
+
+def test_pictures_without_a_label_are_limited_to_as_many_as_all_classes() -> None:
+    pictures = pd.concat([nobodys(50), index(cat={"train": 9, "unlabelled": 9}, dog={"train": 2, "test": 9})])
+    table = limit_classes(pictures.reset_index(drop=True), DataSettings(max_per_class=3))
+    assert counts(table, "") == {"unlabelled": 2 * 3}
+    assert counts(table, "cat") == {"train": 3, "unlabelled": 3}
+    assert counts(table, "dog") == {"train": 2, "test": 3}
 
 
 def test_limited_classes_follow_the_seed_and_grow_with_the_limit() -> None:

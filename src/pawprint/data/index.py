@@ -13,7 +13,9 @@ from pawprint.errors import DataError
 
 COLUMNS = ["image_name", "label", "split"]
 PARTS = ("train", "val", "test")
+UNLABELLED = "unlabelled"  # a fourth part, which few sets have: learned from, and the training sees no label
 POOLS = ("train", "trainval", "")  # what parts are drawn from; split.py says how
+SPLITS = "train, val, test, unlabelled, trainval or nothing"  # what a split may say, in words
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -37,6 +39,16 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 def to_csv(table: pd.DataFrame) -> str:
     return table[COLUMNS].to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
+
+
+def parts_of(table: pd.DataFrame) -> tuple[str, ...]:
+    """The parts of a split table: always PARTS, and UNLABELLED where any picture is in it."""
+    return (*PARTS, UNLABELLED) if (table["split"] == UNLABELLED).any() else PARTS
+
+
+def labels_in(table: pd.DataFrame) -> set[str]:
+    """The classes that are named; a picture that nobody labelled names none."""
+    return set(table["label"]) - {""}
 
 
 def listed(names: Sequence[str], shown: int = 10) -> str:

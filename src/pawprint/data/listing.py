@@ -16,7 +16,7 @@ from unicodedata import normalize
 import pandas as pd
 
 from pawprint.data.faults import Fault, is_readable, name_fault, readable
-from pawprint.data.index import COLUMNS, PARTS, POOLS
+from pawprint.data.index import COLUMNS, PARTS, POOLS, SPLITS, UNLABELLED
 from pawprint.errors import DataError
 from pawprint.types import DataSettings
 
@@ -76,7 +76,10 @@ def read_listing(path: Path) -> Listing:
 
 
 def match(listing: Listing, pictures: Collection[str]) -> Match:
-    """Find each row's picture by name; sound are the rows that name one of their own, with a label and a split."""
+    """Find each row's picture by name; sound are the rows that name one of their own, with a label and a split.
+
+    An unlabelled picture needs no label.
+    """
     find = _finder(pictures, listing.origin)
     splits = set(listing.rows["split"])
     faults = list(listing.faults)
@@ -84,7 +87,8 @@ def match(listing: Listing, pictures: Collection[str]) -> Match:
     sound = []
     for row in listing.rows.itertuples():
         picture, problem = find(row.image_name)
-        reasons = [reason for reason in (problem, _label_fault(row.label), _split_fault(row.split, splits)) if reason]
+        found = (problem, _label_fault(row.label, row.split), _split_fault(row.split, splits))
+        reasons = [reason for reason in found if reason]
         faults += [Fault(_row_name(row.image_name, row.Index, listing.origin), reason) for reason in reasons]
         if picture:
             claims[picture].append((row.image_name, row.label, row.split))
@@ -143,16 +147,16 @@ def _loose(name: str) -> str:
     return f"{stem}{dot}{suffix.lower() if dot else suffix}"
 
 
-def _label_fault(label: str) -> str | None:
+def _label_fault(label: str, split: str) -> str | None:
     if not label:
-        return "no label"
+        return None if split == UNLABELLED else "no label"
     return None if is_readable(label) else "a label with control characters"
 
 
 def _split_fault(split: str, splits: set[str]) -> str | None:
     """Why the word cannot be used among the `splits` that the rows have."""
-    if split not in (*PARTS, *POOLS):
-        return f"unknown split: {split!r}; expected train, val, test, trainval or nothing"
+    if split not in (*PARTS, *POOLS, UNLABELLED):
+        return f"unknown split: {split!r}; expected {SPLITS}"
     return "no split, where other rows have one" if not split and splits & {"train", "trainval"} else None
 
 
@@ -160,7 +164,7 @@ def _repeats(rows: list[tuple[str, str, str]]) -> list[Fault]:
     """One fault for each way that several rows write the name of one picture."""
     if len(rows) == 1:
         return []
-    labels = sorted({label for _, label, _ in rows})
+    labels = sorted({label for _, label, _ in rows if label})
     reason = f"named more than once: {len(rows)} rows"
     if len(labels) > 1:
         reason = f"named with more than one label: {' and '.join(labels)}"

@@ -1,14 +1,17 @@
 """Prepared data: every picture decoded once, in arrays that training memory-maps.
 
-A prepared folder holds, for each part of train, val and test,
+A prepared folder holds, for each part of train, val and test, and for unlabelled where there are such pictures,
 
     {part}_images.npy    (N, H, W, C) uint8
-    {part}_labels.npy    (N,) int64, index into class_names
-    split.csv            image_name, label, split: train's rows in the arrays' order, then val's, then test's
+    {part}_labels.npy    (N,) int64, index into class_names; of unlabelled pictures the hidden one, or -1: nobody knows
+    split.csv            image_name, label, split: train's rows in the arrays' order, then val's, test's, unlabelled's
     dropped.csv          image_name, reason: what `data.on_bad: drop` left out
-    data.json            class_names, image_shape, mean and std of train, how pictures were resized, hashes, counts
+    data.json            class_names, image_shape, mean and std, how pictures were resized, hashes, counts
 
-It depends on the fetched pictures and the settings alone: the same bytes on every run.
+Mean and standard deviation are of train's pixels and the unlabelled ones: a training may look at these as well, and
+those of forty pictures a class would be rough.
+
+The folder depends on the fetched pictures and the settings alone: the same bytes on every run.
 """
 
 import hashlib
@@ -16,7 +19,8 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +31,14 @@ from pawprint.atomic import whole_folder
 from pawprint.data.arrays import read_array
 from pawprint.data.decode import RESIZE, read_picture, square
 from pawprint.data.faults import Fault, counted, how_to_go_on, read_faults, write_faults
-from pawprint.data.index import PARTS, read_table, write_table
+from pawprint.data.index import PARTS, UNLABELLED, labels_in, parts_of, read_table, write_table
 from pawprint.data.screen import screen
 from pawprint.data.split import split_hash
 from pawprint.errors import DataError
 from pawprint.types import DataSettings
 
 CHUNK = 256  # pictures looked at together
+NOBODY_KNOWS = -1  # the label of a picture that has none
 ADVICE = how_to_go_on("`dvc repro --force fetch` and `dvc repro`", "data.on_bad")
 
 
@@ -56,7 +61,7 @@ def pack(folder: Path, out: Path, settings: DataSettings, advice: str = ADVICE) 
             decoded[row_of[name]] = read(name)
 
         table, dropped = screen(index, read_faults(folder / "faults.csv"), settings, decode, advice)
-        for part in PARTS:
+        for part in parts_of(table):
             rows = [row_of[name] for name in table["image_name"][table["split"] == part]]
             _copy_rows(decoded, rows, unfinished / f"{part}_images.npy")
         (unfinished / "decoded.npy").unlink()
@@ -65,15 +70,15 @@ def pack(folder: Path, out: Path, settings: DataSettings, advice: str = ADVICE) 
         print(f"left out {len(dropped)}: {counted(dropped)}; all are listed in {out / 'dropped.csv'}", file=sys.stderr)
 
 
-def pixel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
-    """Mean and population standard deviation per channel, of (N, H, W, C) uint8 pixels as 0 to 1.
+def pixel_statistics(*arrays: np.ndarray) -> tuple[list[float], list[float]]:
+    """Mean and population standard deviation per channel, of all (N, H, W, C) uint8 pixels as 0 to 1.
 
     From counts of the 256 values, so that the result is exact and no order of summation matters.
     """
-    n_channels = images.shape[-1]
+    n_channels = arrays[0].shape[-1]
     counts = np.zeros((n_channels, 256), dtype=np.int64)
-    for start in range(0, len(images), CHUNK):
-        chunk = np.asarray(images[start : start + CHUNK])
+    chunks = (images[start : start + CHUNK] for images in arrays for start in range(0, len(images), CHUNK))
+    for chunk in chunks:
         for channel in range(n_channels):
             counts[channel] += np.bincount(chunk[..., channel].ravel(), minlength=256)
     values = np.arange(256) / 255
@@ -122,15 +127,16 @@ def _copy_rows(images: np.ndarray, rows: list[int], path: Path) -> None:
 
 def _describe(folder: Path, table: pd.DataFrame, dropped: list[Fault], settings: DataSettings) -> None:
     """Write labels, split.csv, dropped.csv and data.json beside the images."""
-    part_tables = [table[table["split"] == part] for part in PARTS]
-    class_names = sorted(table["label"].unique())
-    for part, rows in zip(PARTS, part_tables, strict=True):
-        labels = np.array([class_names.index(label) for label in rows["label"]], dtype=np.int64)
-        np.save(folder / f"{part}_labels.npy", labels)
-    write_table(pd.concat(part_tables, ignore_index=True), folder / "split.csv")
+    part_tables = {part: table[table["split"] == part] for part in parts_of(table)}
+    class_names = sorted(labels_in(table))
+    number = {name: number for number, name in enumerate(class_names)} | {"": NOBODY_KNOWS}
+    for part, rows in part_tables.items():
+        np.save(folder / f"{part}_labels.npy", np.array([number[label] for label in rows["label"]], dtype=np.int64))
+    write_table(pd.concat(part_tables.values(), ignore_index=True), folder / "split.csv")
     write_faults(dropped, folder / "dropped.csv")
-    images = read_array(folder / "train_images.npy", np.uint8, 4)
-    mean, std = pixel_statistics(images)
+    learned = [part for part in ("train", UNLABELLED) if part in part_tables]
+    images, *others = (read_array(folder / f"{part}_images.npy", np.uint8, 4) for part in learned)
+    mean, std = pixel_statistics(images, *others)
     description = {
         "source": settings.source,
         "class_names": class_names,
@@ -139,22 +145,21 @@ def _describe(folder: Path, table: pd.DataFrame, dropped: list[Fault], settings:
         "std": std,
         "resize": RESIZE,
         "split_hash": split_hash(table),
-        "content_hash": _content_hash(folder),
-        **{f"n_{part}": len(rows) for part, rows in zip(PARTS, part_tables, strict=True)},
+        "content_hash": _content_hash(folder, list(part_tables)),
+        **{f"n_{part}": int((table["split"] == part).sum()) for part in (*PARTS, UNLABELLED)},
         "n_dropped": len(dropped),  # lines of dropped.csv
     }
     text = json.dumps(description, indent=2, ensure_ascii=False)
     (folder / "data.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _content_hash(folder: Path) -> str:
+def _content_hash(folder: Path, parts: Sequence[str]) -> str:
     """sha256 over shapes and values of all arrays, and the split."""
     digest = hashlib.sha256()
-    for part in PARTS:
-        for kind in ("images", "labels"):
-            array = np.lib.format.open_memmap(folder / f"{part}_{kind}.npy", mode="r")
-            digest.update(f"{part}_{kind} {array.dtype} {array.shape}\n".encode())
-            for start in range(0, len(array), CHUNK):
-                digest.update(array[start : start + CHUNK].tobytes())
+    for part, kind in product(parts, ("images", "labels")):
+        array = np.lib.format.open_memmap(folder / f"{part}_{kind}.npy", mode="r")
+        digest.update(f"{part}_{kind} {array.dtype} {array.shape}\n".encode())
+        for start in range(0, len(array), CHUNK):
+            digest.update(array[start : start + CHUNK].tobytes())
     digest.update((folder / "split.csv").read_bytes())
     return digest.hexdigest()

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pawprint.data.arrays import read_array
-from pawprint.data.index import PARTS, listed, read_table
+from pawprint.data.index import UNLABELLED, listed, parts_of, read_table
 from pawprint.errors import DataError
 from pawprint.records import read_record
 from pawprint.types import Data, Split
@@ -34,31 +34,41 @@ class Description:
 def load(folder: Path, excluded: Path | None = None) -> Data:
     """The prepared data, its pictures memory-mapped (read-only).
 
-    `excluded` is a CSV with the one column image_name: training pictures to leave out. Raises DataError for a folder
-    that is not a prepared one, a CSV that is not one, and names that are not in train.
+    `excluded` is a CSV with the one column image_name: pictures of train or unlabelled to leave out. Raises DataError
+    for a folder that is not a prepared one, a CSV that is not one, and names that are in neither.
     """
     if not (folder / "data.json").exists():
         raise DataError(f"{folder.resolve()}: no data.json; run `dvc repro prepare` first")
     description = read_record(folder / "data.json", Description, "dvc repro prepare")
     table = read_table(folder / "split.csv")
-    parts: dict[str, Any] = {part: _load_part(folder, part, table[table["split"] == part]) for part in PARTS}
-    data = Data(**parts, unlabelled=None, **vars(description))
+    parts: dict[str, Any] = {part: _load_part(folder, part, table[table["split"] == part]) for part in parts_of(table)}
+    data = Data(**{UNLABELLED: None, **parts}, **vars(description))
     return data if excluded is None else _without_those_in(excluded, data)
 
 
 def without(data: Data, names: Sequence[str]) -> Data:
-    """The data whose train lacks these pictures; those left are held in memory.
+    """The data whose train and unlabelled lack these pictures; what is left of a part that had one is held in memory.
 
-    Mean and standard deviation stay those of the whole of train. Raises DataError for names that are not in train.
+    An unlabelled part of which nothing is left is None. Mean and standard deviation stay those of the whole. Raises
+    DataError for names that are in neither part.
     """
-    strangers = sorted(set(names) - set(data.train.names))
+    unlabelled = [] if data.unlabelled is None else data.unlabelled.names
+    strangers = sorted(set(names) - {*data.train.names, *unlabelled})
     if strangers:
-        raise DataError(f"{len(strangers)} names are not in train: {listed(strangers)}")
+        parts = "train" if data.unlabelled is None else f"train or {UNLABELLED}"
+        raise DataError(f"{len(strangers)} names are not in {parts}: {listed(strangers)}")
     if not names:
         return data
-    train = data.train
-    keep = np.flatnonzero(~np.isin(train.names, names))
-    return replace(data, train=Split([train.names[i] for i in keep], train.images[keep], train.labels[keep]))
+    rest = None if data.unlabelled is None else _rest(data.unlabelled, names)
+    return replace(data, train=_rest(data.train, names), unlabelled=rest or None)
+
+
+def _rest(split: Split, names: Sequence[str]) -> Split:
+    """The part without these pictures; itself where it has none of them."""
+    keep = np.flatnonzero(~np.isin(split.names, names))
+    if len(keep) == len(split):
+        return split
+    return Split([split.names[i] for i in keep], split.images[keep], split.labels[keep])
 
 
 def _load_part(folder: Path, part: str, rows: pd.DataFrame) -> Split:

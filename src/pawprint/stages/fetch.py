@@ -3,7 +3,7 @@
 from pawprint import paths
 from pawprint.atomic import whole_folder
 from pawprint.data.faults import counted, read_faults
-from pawprint.data.index import read_table
+from pawprint.data.index import UNLABELLED, labels_in, read_table
 from pawprint.data.sources import SOURCES
 from pawprint.params import read_study
 from pawprint.stages.entry import run_stage
@@ -16,7 +16,9 @@ def main() -> None:
         SOURCES[settings.source](settings, unfinished)
     index, faults = read_table(paths.FETCHED / "index.csv"), read_faults(paths.FETCHED / "faults.csv")
     noted = f"; {len(faults)} faults in {paths.FETCHED / 'faults.csv'}: {counted(faults)}" if faults else ""
-    print(f"{settings.source}: {len(index)} pictures of {index['label'].nunique()} classes{noted}")
+    n_unlabelled = int((index["split"] == UNLABELLED).sum())
+    without = f", {n_unlabelled} of them unlabelled" if n_unlabelled else ""
+    print(f"{settings.source}: {len(index)} pictures of {len(labels_in(index))} classes{without}{noted}")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ def main() -> None:
     _, height, width = data.image_shape
     n_dropped = len(read_faults(paths.PREPARED / "dropped.csv"))
     dropped = f" ({n_dropped} left out)" if n_dropped else ""
+    unlabelled = f", unlabelled {len(data.unlabelled)}" if data.unlabelled else ""
     print(
-        f"train {len(data.train)}, val {len(data.val)}, test {len(data.test)} pictures"
+        f"train {len(data.train)}, val {len(data.val)}, test {len(data.test)}{unlabelled} pictures"
         f" of {len(data.class_names)} classes{dropped}, {height} x {width} px; split {data.split_hash[:8]}…"
     )
 

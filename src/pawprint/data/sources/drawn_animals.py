@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pawprint.data.classes import used_classes
 from pawprint.data.sources.drawing import (
     Breed,
     Pen,
@@ -255,9 +256,9 @@ def draw_class(name: str, *, seed: int, index: int, pixels: int) -> np.ndarray:
 
 
 def fetch(settings: DataSettings, folder: Path) -> None:
-    """Draw `n_per_class` pictures of every class into `folder`/images and list them in `folder`/index.csv."""
+    """Draw `n_per_class` pictures of each class in use into `folder`/images and list them in `folder`/index.csv."""
 
     def draw(name: str, index: int) -> np.ndarray:
         return draw_class(name, seed=settings.seed, index=index, pixels=settings.draw_pixels)
 
-    write_set(CLASSES, settings.n_per_class, folder, draw)
+    write_set(used_classes(CLASSES, settings), settings.n_per_class, folder, draw)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pawprint.data.classes import used_classes
 from pawprint.data.sources.drawing import Breed, draw_scene, read_table, write_set
 from pawprint.types import DataSettings
 
@@ -71,10 +72,10 @@ def draw_pet(breed: Breed, *, seed: int, index: int, pixels: int) -> np.ndarray:
 
 
 def fetch(settings: DataSettings, folder: Path) -> None:
-    """Draw `n_per_class` pictures of every breed into `folder`/images and list them in `folder`/index.csv."""
+    """Draw `n_per_class` pictures of each breed in use into `folder`/images and list them in `folder`/index.csv."""
     breeds = {breed.name: breed for breed in BREEDS}
 
     def draw(name: str, index: int) -> np.ndarray:
         return draw_pet(breeds[name], seed=settings.seed, index=index, pixels=settings.draw_pixels)
 
-    write_set(breeds, settings.n_per_class, folder, draw)
+    write_set(used_classes(breeds, settings), settings.n_per_class, folder, draw)
