@@ -84,6 +84,67 @@ def test_unclear_layout_is_refused(tmp_path: Path, files: list[str], message: st
         check_folder(make_pictures(tmp_path, *files))
 
 
+TRAIN = ("train/cat/1.png", "train/dog/1.png", "test/cat/2.png", "test/dog/2.png")
+INNER = ("training/labeled/cat/1.png", "training/labeled/dog/1.png", "testing/cat/2.png", "testing/dog/2.png")
+
+
+@pytest.mark.parametrize(
+    ("labelled", "unlabelled"),
+    [
+        (TRAIN, ["unlabelled/a.png", "unlabelled/b.JPG"]),
+        (TRAIN, ["Unlabeled/00/a.png", "Unlabeled/00/b.png"]),
+        (TRAIN, ["train/unlabelled/a.png", "unlabelled/cat/b.png"]),
+        (INNER, ["training/unlabeled/00/a.png", "training/unlabeled/b.png"]),
+        (("cat/1.png", "dog/1.png"), ["unlabelled/a.png", "unlabelled/x/b.png"]),
+        (("labelled/cat/1.png", "labelled/dog/1.png"), ["unlabelled/a.png", "unlabelled/x/b.png"]),
+    ],
+)
+@pytest.mark.parametrize("wrapper", ["", "all/"])
+def test_pictures_that_nobody_labelled_have_no_label(
+    tmp_path: Path, wrapper: str, labelled: tuple[str, ...], unlabelled: list[str]
+) -> None:
+    summary = check_folder(make_pictures(tmp_path, *(wrapper + name for name in (*labelled, *unlabelled))))
+    rows = summary.index.set_index("image_name")
+    assert n_per_class(summary) == {"": 2, "cat": len(labelled) // 2, "dog": len(labelled) // 2}
+    assert sorted(rows.index[rows["split"] == "unlabelled"]) == sorted(unlabelled)
+    assert set(rows["label"][unlabelled]) == {""}
+    assert summary.n_per_split["unlabelled"] == 2
+    plain = check_folder(make_pictures(tmp_path / "plain", *labelled))
+    others = summary.index[summary.index["label"] != ""].reset_index(drop=True)
+    assert others[["label", "split"]].equals(plain.index[["label", "split"]])
+    assert (summary.faults, summary.left_out) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ((*TRAIN, "unlabelled/deep/er/a.png"), "found unlabelled/deep/er/; expected pictures in unlabelled/, or in"),
+        (
+            (*TRAIN, "test/unlabelled/a.png"),
+            "found test/unlabelled/, and nothing learns from test; expected unlabelled",
+        ),
+        (("train/a.png", "unlabelled/b.png"), "found train/ without class folders"),
+    ],
+)
+def test_unlabelled_pictures_out_of_place_are_refused(tmp_path: Path, files: tuple[str, ...], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        check_folder(make_pictures(tmp_path, *files))
+
+
+def test_faults_of_unlabelled_pictures_are_told(tmp_path: Path) -> None:
+    make_pictures(tmp_path, *TRAIN, "unlabelled/a.png", "unlabelled/b.png")
+    (tmp_path / "unlabelled/b.png").write_bytes(b"")
+    (tmp_path / "unlabelled/notes.txt").write_text("about nothing")
+    (tmp_path / "train/unlabelled").mkdir()
+    summary = check_folder(tmp_path)
+    assert summary.n_per_split == {"train": 2, "test": 2, "unlabelled": 1}
+    assert summary.left_out == ["unlabelled/notes.txt"]
+    (empty, unnamed) = summary.faults
+    assert empty == ("unlabelled/b.png", "empty file")
+    assert unnamed.image_name == "train/unlabelled/"
+    assert unnamed.reason.startswith("folder without pictures; expected files ending in")
+
+
 @pytest.mark.parametrize("place", ["", "train/"])
 def test_class_without_pictures_is_a_fault(tmp_path: Path, place: str) -> None:
     make_pictures(tmp_path, f"{place}cat/1.png", f"{place}dog/1.png")

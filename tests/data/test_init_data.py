@@ -47,6 +47,16 @@ def test_only_source_and_path_change(pictures: Path, params: Path) -> None:
     assert "dvc repro" in summary
 
 
+def test_pictures_without_a_label_are_told_beside_the_classes(pictures: Path, params: Path) -> None:
+    (pictures / "unlabelled").mkdir()
+    for number in range(3):
+        Image.new("RGB", (30, 20), "blue").save(pictures / f"unlabelled/{number}.jpg")
+    params.write_text(params.read_text().replace("labels_per_class: 0", "labels_per_class: 1", 1))
+    summary = init_data(pictures, params)
+    assert "10 pictures of 2 classes, 4 to 6 a class, and 3 without a label; all can be read" in summary
+    assert "split: unlabelled 3; used as train 2, val 2, test 2, unlabelled 7" in summary
+
+
 def test_relative_folder_is_written_absolute(pictures: Path, params: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(pictures)
     init_data(Path("../my pictures"), params)

@@ -19,6 +19,19 @@ from pawprint.errors import DataError
 SOUND = ["cat/1.jpg", "dog/Ü 😀.JPG"]
 
 
+def test_place_without_a_folder_lacks_what_is_in_it_alone(tmp_path: Path) -> None:
+    for name in ("test/a/1.jpg", "test/2.jpg", "tests/3.jpg", "train/test/4.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"" if name == "test/2.jpg" else b"x")
+    with open_tree(tmp_path) as tree:
+        rest = tree.without("test")
+        assert [fault.image_name for fault in tree.faults] == ["test/2.jpg"]
+        assert rest.files == ["tests/3.jpg", "train/test/4.jpg"]
+        assert rest.folders_in("") == ["tests", "train"]
+        assert rest.faults == []
+        assert rest.read("tests/3.jpg") == b"x"
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Two sound files in a folder, and one outside."""

@@ -13,7 +13,7 @@ from ruamel.yaml.representer import RoundTripRepresenter
 from pawprint.atomic import write_text
 from pawprint.data.decode import read_picture
 from pawprint.data.faults import Fault, by_name, how_to_go_on, report
-from pawprint.data.index import PARTS
+from pawprint.data.index import labels_in, parts_of
 from pawprint.data.screen import screen
 from pawprint.data.sources.folder import FolderSummary, picture_place, read_layout
 from pawprint.data.sources.tree import open_tree
@@ -58,11 +58,13 @@ def init_data(folder: Path, params_path: Path) -> str:
 
 
 def _findings(folder: Path, summary: FolderSummary, table: pd.DataFrame, dropped: list[Fault], params: Path) -> str:
-    counts, parts = table["label"].value_counts(), table["split"].value_counts()
+    counts, parts = table["label"].value_counts()[sorted(labels_in(table))], table["split"].value_counts()
+    n_without = int((table["label"] == "").sum())
     given = ", ".join(f"{part} {n}" for part, n in summary.n_per_split.items()) or "none given"
-    used = ", ".join(f"{part} {parts[part]}" for part in PARTS)
+    used = ", ".join(f"{part} {parts[part]}" for part in parts_of(table))
     lines = [
         f"{folder}: {counts.sum()} pictures of {len(counts)} classes, {counts.min()} to {counts.max()} a class"
+        + (f", and {n_without} without a label" if n_without else "")
         + ("; all can be read" if not dropped else " can be used"),
         f"split: {given}; used as {used}",
         f"{params}: data.source and data.path are set",

@@ -10,7 +10,7 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -47,6 +47,17 @@ class Tree:
         faults = [Fault(name.removeprefix(f"{folder}/"), reason) for name, reason in self.faults]
         place = f"{self.place}/{folder}"
         return Tree(place, inner(self.files), inner(self.folders), faults, lambda name: self.read(f"{folder}/{name}"))
+
+    def without(self, folder: str) -> "Tree":
+        """The place as if that folder were not in it."""
+
+        def outside(name: str) -> bool:
+            return name != folder and not name.startswith(f"{folder}/")
+
+        faults = [fault for fault in self.faults if outside(fault.image_name)]
+        return replace(
+            self, files=list(filter(outside, self.files)), folders=list(filter(outside, self.folders)), faults=faults
+        )
 
     @cached_property
     def _files(self) -> dict[str, list[str]]:
