@@ -9,7 +9,16 @@ raises DataError for what a person can mend. Files are copied, never linked: DVC
 from collections.abc import Callable
 from pathlib import Path
 
-from pawprint.data.sources import digits, drawn_animals, fashion_mnist, folder, oxford_pet, procedural
+from pawprint.data.sources import (
+    cifar10,
+    digits,
+    drawn_animals,
+    fashion_mnist,
+    folder,
+    food11,
+    oxford_pet,
+    procedural,
+)
 from pawprint.types import DataSettings
 
 SOURCES: dict[str, Callable[[DataSettings, Path], None]] = {
@@ -19,4 +28,6 @@ SOURCES: dict[str, Callable[[DataSettings, Path], None]] = {
     "folder": folder.fetch,
     "digits": digits.fetch,
     "fashion_mnist": fashion_mnist.fetch,
+    "cifar10": cifar10.fetch,
+    "food11": food11.fetch,
 }
