@@ -15,6 +15,7 @@ from pawprint.checks import leakage
 from pawprint.checks.leakage import Settings, dropped_names, find, run
 from pawprint.data.decode import square
 from pawprint.data.likeness import likeness
+from pawprint.data.prepared import without
 from pawprint.data.sources.procedural import BREEDS, draw_pet
 from pawprint.types import Data, Split
 
@@ -134,7 +135,7 @@ def test_train_can_do_without_its_copies(originals: list[Image.Image]) -> None:
     finding = run(data, settings)
     assert finding.passed
     assert finding.numbers["n_dropped_from_train"] == 2
-    names = dropped_names(find(data, settings).pairs)
+    names = dropped_names(find(data, settings).pairs, "train")
     assert names == ["train_5.jpg", "train_9.jpg"]
     kept = [row for row, name in enumerate(data.train.names) if name not in names]
     train = Split([data.train.names[row] for row in kept], data.train.images[kept], data.train.labels[kept])
@@ -148,6 +149,75 @@ def test_dropping_from_train_mends_no_copies_between_val_and_test(originals: lis
     assert "val and test share some" in (finding.remedy or "")
 
 
+@pytest.fixture
+def half_labelled(originals: list[Image.Image]) -> Data:
+    """Ten pictures with labels and thirty without, none of them in val or test, and one of them in train as well."""
+    data = data_of(originals[:10], originals[40:50], originals[50:])
+    unlabelled = data_of([*originals[10:39], jpeg(originals[3])], [], []).train
+    names = [f"unlabelled_{row}.jpg" for row in range(len(unlabelled))]
+    return replace(data, unlabelled=replace(unlabelled, names=names))
+
+
+def with_test_copy(data: Data, original: Image.Image, part: str) -> Data:
+    """The same with the copy of one picture put over the first of val or test."""
+    split = getattr(data, part)
+    images = np.concatenate([square(jpeg(original), PIXELS)[None], split.images[1:]])
+    return replace(data, **{part: replace(split, images=images)})
+
+
+def test_copies_between_train_and_unlabelled_are_told_and_pass(half_labelled: Data) -> None:
+    for settings in (Settings(), Settings(on_leak="drop_from_train")):
+        finding = run(half_labelled, settings)
+        assert finding.passed
+        assert finding.numbers["n_train_unlabelled"] == 1
+        assert finding.numbers["n_pairs_across"] == 0
+        assert finding.drop_from_train == ()
+    n_pictures = 10 + 30 + 10 + 24
+    told = f"among {n_pictures} pictures; 1 between train and unlabelled, which is no leak"
+    assert finding.reading == f"no copy across parts {told}"
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_an_unlabelled_picture_that_is_held_out_is_a_leak(
+    half_labelled: Data, originals: list[Image.Image], part: str
+) -> None:
+    leaked = with_test_copy(half_labelled, originals[17], part)
+    finding = run(leaked, Settings())
+    assert finding.passed is False
+    assert f"(1 between unlabelled and {part})" in finding.reading
+    assert f"the unlabelled unlabelled_7.jpg and {part}'s {part}_0.jpg (alike)" in finding.reading
+    assert finding.numbers[f"n_unlabelled_{part}"] == finding.numbers["n_pairs_across"] == 1
+    assert finding.numbers[f"{part}_in_unlabelled_percent"] == pytest.approx(100 / len(getattr(leaked, part)))
+    assert "or take the unlabelled out of it" in (finding.remedy or "")
+    assert finding.figure is not None
+
+    dropping = run(leaked, Settings(on_leak="drop_from_train"))
+    assert dropping.passed
+    assert dropping.drop_from_train == ("unlabelled_7.jpg",)
+    assert (dropping.numbers["n_dropped_from_unlabelled"], dropping.numbers["n_dropped_from_train"]) == (1, 0)
+    assert "1 of the unlabelled pictures are dropped" in dropping.reading
+    assert dropping.limit == "no pair across parts but those dropped from unlabelled"
+    assert run(without(leaked, dropping.drop_from_train), Settings()).passed
+
+
+def test_both_of_a_learned_pair_are_dropped_for_one_held_out(half_labelled: Data, originals: list[Image.Image]) -> None:
+    leaked = with_test_copy(half_labelled, originals[3], "test")
+    finding = run(leaked, Settings(on_leak="drop_from_train"))
+    assert finding.drop_from_train == ("train_3.jpg", "unlabelled_29.jpg")
+    assert finding.limit.endswith("but those dropped from train and unlabelled")
+    assert run(without(leaked, finding.drop_from_train), Settings()).passed
+    told = run(leaked, Settings())
+    assert "or take train's and the unlabelled out of it" in (told.remedy or "")
+
+
+def test_dropping_all_that_is_unlabelled_is_no_way_out(originals: list[Image.Image]) -> None:
+    data = data_of(originals[:20], originals[20:30], originals[30:40])
+    unlabelled = replace(data.test, names=[f"unlabelled_{row}" for row in range(10)])
+    finding = run(replace(data, unlabelled=unlabelled), Settings(on_leak="drop_from_train"))
+    assert finding.passed is False
+    assert "each of the unlabelled pictures is in val or test" in (finding.remedy or "")
+
+
 def test_dropping_everything_is_no_way_out(originals: list[Image.Image]) -> None:
     data = data_of(originals[:5], originals[10:20], originals[:5])
     finding = run(data, Settings(on_leak="drop_from_train"))
@@ -159,7 +229,7 @@ def test_hundreds_of_equal_placeholders_make_few_pairs(originals: list[Image.Ima
     blank = Image.new("RGB", (PIXELS, PIXELS), "white")
     pairs = find(data_of([*originals[:10], *[blank] * 300], originals[10:20], [blank] * 100), Settings()).pairs
     assert {pair.kind for pair in pairs} == {"identical"}
-    assert len(dropped_names(pairs)) == 300
+    assert len(dropped_names(pairs, "train")) == 300
     assert len({pair.second.row for pair in pairs if pair.parts == ("train", "test")}) == 100
     assert len(pairs) < 1000
 

@@ -3,7 +3,9 @@
 Method, in three steps. Pictures that are equal pixel by pixel are found by their content. Of the others, pairs whose
 perceptual hashes (data/hashes.py) differ in at most `radius` bits are candidates: each picture, and each window of
 it, against each other one as it is and mirrored. A candidate is a copy if, aligned, its details correlate by `likeness`
-or more (data/likeness.py). A copy across parts is a leak; one inside a part is told, and is none.
+or more (data/likeness.py). A copy across parts is a leak; one inside a part is told, and is none. An unlabelled picture
+that is in val or test is a leak as well: the training looks at it, and fits what it takes it for. One that is in train
+is none, as both are learned from.
 
 The limit of likeness is measured, with `python -m benchmarks.leakage`: at 0.95 no two of 2,220 drawn pictures are
 accused (the most alike: 0.93), nor any two photographs that do not show one scene. The radius is measured as well: of
@@ -33,11 +35,13 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from pawprint.data.hashes import WHOLE, WINDOWS, Pairs, Window, near_pairs_between, phashes, thumbnails
+from pawprint.data.index import UNLABELLED
 from pawprint.data.likeness import likeness
 from pawprint.figures.pairs import ShownPair, pairs_figure
 from pawprint.types import STRICT, Data, Finding, NonNegativeInt, Split
 
-PARTS = ("train", "val", "test")
+LEARNED = ("train", UNLABELLED)  # the parts that a training looks at
+PARTS = (*LEARNED, "val", "test")
 MIN_PIXELS = 16  # side
 MIN_CONTRAST = 2.0  # standard deviation, of 255: below, a hash is noise
 MOST_CANDIDATES = 1_000_000  # pairs to align: ten minutes, if none is screened out
@@ -52,7 +56,7 @@ class Settings:
     radius: Annotated[int, Field(ge=0, le=16)] = 14  # bits of 64 by which the hashes of a candidate pair may differ
     likeness: Annotated[float, Field(gt=0, le=1)] = 0.95  # correlation of the aligned details, from which on: a copy
     cropped: bool = True  # look for crops and borders as well: 7 times the search
-    on_leak: Literal["fail", "drop_from_train"] = "fail"  # drop: train's copies of val's and test's pictures go
+    on_leak: Literal["fail", "drop_from_train"] = "fail"  # drop: learned copies of val's and test's pictures go
     n_named: NonNegativeInt = 3  # pairs named in the reading
     n_shown: NonNegativeInt = 8  # pairs drawn in the figure
 
@@ -82,7 +86,8 @@ class CopyPair:
 
     @property
     def crosses(self) -> bool:
-        return self.first.part != self.second.part
+        """Whether it is a leak: the second is in another part, and that is not learned from."""
+        return self.first.part != self.second.part and self.second.part not in LEARNED
 
 
 class Found(NamedTuple):
@@ -104,28 +109,30 @@ def run(data: Data, settings: Settings) -> Finding:
     """Fails where a copy crosses parts; a table of all pairs, and with `drop_from_train` whom to leave out."""
     pairs, narrowed = find(data, settings)
     crossing = [pair for pair in pairs if pair.crosses]
-    dropped = dropped_names(pairs) if settings.on_leak == "drop_from_train" else []
-    # What dropping from train cannot mend: copies between val and test.
-    left = [pair for pair in crossing if not (dropped and "train" in pair.parts)]
-    nothing_left = bool(dropped) and len(dropped) == len(data.train)
+    drops = settings.on_leak == "drop_from_train"
+    dropped = {part: names for part in LEARNED if drops and (names := dropped_names(pairs, part))}
+    # What dropping from what is learned cannot mend: copies between val and test.
+    left = [pair for pair in crossing if pair.first.part not in dropped]
+    emptied = [part for part, names in dropped.items() if len(names) == len(getattr(data, part))]
     return Finding(
         name="leakage",
         question="Are pictures shared between train, val and test?",
-        numbers=_numbers(data, pairs, len(dropped)),
-        passed=not left and not nothing_left,
-        limit="no pair across parts" + (" but those dropped from train" if dropped else ""),
-        reading=_reading(data, pairs, len(dropped), settings.n_named) + narrowed,
-        remedy=_remedy(left, nothing_left),
+        numbers=_numbers(data, pairs, dropped),
+        passed=not left and not emptied,
+        limit="no pair across parts" + (f" but those dropped from {' and '.join(dropped)}" if dropped else ""),
+        reading=_reading(data, pairs, dropped, settings.n_named) + narrowed,
+        remedy=_remedy(left, emptied),
         figure=_figure(data, pairs, settings.n_shown),
         table=tuple(_row(pair) for pair in pairs),
-        drop_from_train=tuple(dropped),
+        drop_from_train=tuple(sorted(name for names in dropped.values() for name in names)),
     )
 
 
 def find(data: Data, settings: Settings) -> Found:
     """All pairs of copies."""
-    pictures = [Picture(part, row, name) for part in PARTS for row, name in enumerate(getattr(data, part).names)]
-    members, thumbs = _distinct([data.train, data.val, data.test])
+    splits = _splits(data)
+    pictures = [Picture(part, row, name) for part, split in splits.items() for row, name in enumerate(split.names)]
+    members, thumbs = _distinct(list(splits.values()))
     found = {(i, i): (1.0, 0, "identical") for i, rows in enumerate(members) if len(rows) > 1}
     narrowed = ""
     if min(data.image_shape[1:]) >= MIN_PIXELS:
@@ -140,9 +147,14 @@ def find(data: Data, settings: Settings) -> Found:
     return Found(sorted(pairs, key=_order), narrowed)
 
 
-def dropped_names(pairs: Sequence[CopyPair]) -> list[str]:
-    """Names of train's pictures that have a copy in val or test, sorted."""
-    return sorted({pair.first.name for pair in pairs if pair.crosses and pair.first.part == "train"})
+def dropped_names(pairs: Sequence[CopyPair], part: str) -> list[str]:
+    """Names of the pictures of a part that is learned from which have a copy in val or test, sorted."""
+    return sorted({pair.first.name for pair in pairs if pair.crosses and pair.first.part == part})
+
+
+def _splits(data: Data) -> dict[str, Split]:
+    """The parts that there are, in the order of PARTS."""
+    return {part: split for part in PARTS if (split := getattr(data, part)) is not None}
 
 
 def _row(pair: CopyPair) -> dict[str, str | float]:
@@ -254,49 +266,62 @@ def _across(first: list[int], second: list[int], pictures: list[Picture]) -> Ite
     yield from sorted(pairs)
 
 
-def _numbers(data: Data, pairs: Sequence[CopyPair], n_dropped: int) -> dict[str, float]:
-    counts = {
-        f"n_{first}_{second}" if first != second else f"n_inside_{first}": 0.0
-        for index, first in enumerate(PARTS)
-        for second in PARTS[index:]
-    }
+def _numbers(data: Data, pairs: Sequence[CopyPair], dropped: dict[str, list[str]]) -> dict[str, float]:
+    parts = list(_splits(data))
+    learned = [part for part in LEARNED if part in parts]
+    counts = {_count_name(first, second): 0.0 for n, first in enumerate(parts) for second in parts[n:]}
     for pair in pairs:
-        first, second = pair.parts
-        counts[f"n_{first}_{second}" if pair.crosses else f"n_inside_{first}"] += 1
+        counts[_count_name(*pair.parts)] += 1
     return {
         "n_pairs_across": float(sum(pair.crosses for pair in pairs)),
         **counts,
-        "test_in_train_percent": _percent_in_train(data, pairs, "test"),
-        "val_in_train_percent": _percent_in_train(data, pairs, "val"),
-        "n_dropped_from_train": float(n_dropped),
+        **{
+            f"{part}_in_{other}_percent": _percent_in(other, data, pairs, part)
+            for other in learned
+            for part in ("test", "val")
+        },
+        **{f"n_dropped_from_{part}": float(len(dropped.get(part, ()))) for part in learned},
     }
 
 
-def _percent_in_train(data: Data, pairs: Sequence[CopyPair], part: str) -> float:
-    rows = {pair.second.row for pair in pairs if pair.parts == ("train", part)}
+def _count_name(first: str, second: str) -> str:
+    return f"n_{first}_{second}" if first != second else f"n_inside_{first}"
+
+
+def _percent_in(other: str, data: Data, pairs: Sequence[CopyPair], part: str) -> float:
+    """How much of a part is in another one that is learned from."""
+    rows = {pair.second.row for pair in pairs if pair.parts == (other, part)}
     return 100 * len(rows) / max(1, len(getattr(data, part)))
 
 
-def _reading(data: Data, pairs: Sequence[CopyPair], n_dropped: int, n_named: int) -> str:
+def _reading(data: Data, pairs: Sequence[CopyPair], dropped: dict[str, list[str]], n_named: int) -> str:
     crossing = [pair for pair in pairs if pair.crosses]
-    n_inside = len(pairs) - len(crossing)
+    n_inside = sum(pair.first.part == pair.second.part for pair in pairs)
     inside = f"; {n_inside} {_pairs(n_inside)} of copies inside one part" if n_inside else ""
+    n_learned = len(pairs) - len(crossing) - n_inside
+    inside += f"; {n_learned} between train and unlabelled, which is no leak" if n_learned else ""
     if not crossing:
-        n_pictures = sum(len(getattr(data, part)) for part in PARTS)
+        n_pictures = sum(map(len, _splits(data).values()))
         return f"no copy across parts among {n_pictures:,} pictures{inside}"
     counts: dict[tuple[str, str], int] = defaultdict(int)
     for pair in crossing:
         counts[pair.parts] += 1
     where = ", ".join(f"{n} between {first} and {second}" for (first, second), n in sorted(counts.items()))
     named = "; ".join(
-        f"{pair.first.part}'s {pair.first.name} and {pair.second.part}'s {pair.second.name} ({pair.kind})"
+        f"{_whose(pair.first.part)} {pair.first.name} and {_whose(pair.second.part)} {pair.second.name} ({pair.kind})"
         for pair in crossing[:n_named]
     )
     more = f" and {len(crossing) - n_named} more" if len(crossing) > n_named else ""
-    share = f"{_percent_in_train(data, pairs, 'test'):.2g} % of test's pictures are in train"
-    dropped = f"; {n_dropped} of train's pictures are dropped" if n_dropped else ""
+    share = f"{_percent_in('train', data, pairs, 'test'):.2g} % of test's pictures are in train"
+    if data.unlabelled is not None:
+        share += f", {_percent_in(UNLABELLED, data, pairs, 'test'):.2g} % among the unlabelled"
+    gone = "".join(f"; {len(names)} of {_whose(part)} pictures are dropped" for part, names in dropped.items())
     listed = f": {named}{more}" if named else ""
-    return f"{len(crossing)} {_pairs(len(crossing))} of copies across parts ({where}); {share}{dropped}{inside}{listed}"
+    return f"{len(crossing)} {_pairs(len(crossing))} of copies across parts ({where}); {share}{gone}{inside}{listed}"
+
+
+def _whose(part: str) -> str:
+    return "the unlabelled" if part == UNLABELLED else f"{part}'s"
 
 
 def _narrowed(radius: int | None, settings: Settings) -> str:
@@ -311,13 +336,16 @@ def _pairs(n: int) -> str:
     return "pair" if n == 1 else "pairs"
 
 
-def _remedy(left: Sequence[CopyPair], nothing_left: bool) -> str | None:
+def _remedy(left: Sequence[CopyPair], emptied: Sequence[str]) -> str | None:
     one_part = "put all copies of a picture into one part"
-    if nothing_left:
-        return f"{one_part}: each of train's pictures is in val or test, and nothing would be left of it"
-    if any("train" in pair.parts for pair in left):
+    if emptied:
+        whose = " and of ".join(map(_whose, emptied))
+        return f"{one_part}: each of {whose} pictures is in val or test, and nothing would be left of it"
+    learned = [part for part in LEARNED if any(pair.first.part == part for pair in left)]
+    if learned:
+        whose = " and ".join(map(_whose, learned))
         return (
-            f"{one_part}, or take train's out of it (in a study: `data.split_file`, or `checks.leakage.on_leak: "
+            f"{one_part}, or take {whose} out of it (in a study: `data.split_file`, or `checks.leakage.on_leak: "
             "drop_from_train`)"
         )
     return f"{one_part} (in a study: `data.split_file`): val and test share some, which no drop mends" if left else None

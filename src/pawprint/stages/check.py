@@ -48,7 +48,7 @@ def main() -> None:
         _fits(spec, data)
     of_pictures = {name: _run(name, test.run, data) for name, test in found.items() if test.of_data}
     dropped = sorted({name for finding in of_pictures.values() for name in finding.drop_from_train})
-    left = without(data, dropped) if len(dropped) < len(data.train) else data
+    left = data if set(data.train.names) <= set(dropped) else without(data, dropped)
     report: Report = {paths.PICTURES: of_pictures} if of_pictures else {}
     for kind, of_kind in _kinds(specs).items():
         report[kind] = {
