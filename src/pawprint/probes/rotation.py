@@ -19,8 +19,6 @@ import numpy as np
 import torch
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as validated
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2.functional import rotate
 
 from pawprint.figures.interval_curve import interval_curve
 from pawprint.probes import (
@@ -35,6 +33,7 @@ from pawprint.probes import (
     losing,
     remedy_of_loss,
 )
+from pawprint.training.tta import turn
 from pawprint.types import STRICT, Data, Finding
 
 QUESTION = "Does the model still recognize turned pictures?"
@@ -78,14 +77,6 @@ def run(subject: ProbeSubject, settings: Settings) -> Finding:
             chance=1 / len(subject.data.class_names), reference=(circle, "upright, corners hidden"),
         ),
     )  # fmt: skip
-
-
-def turn(images: torch.Tensor, angle: float, fill: list[float]) -> torch.Tensor:
-    """Pictures (B, C, H, W) turned counter-clockwise by `angle` degrees; `fill` is the color of what was outside."""
-    is_square = images.shape[2] == images.shape[3]
-    if angle % (90 if is_square else 180) == 0:
-        return torch.rot90(images, round(angle / 90), dims=(2, 3))
-    return rotate(images, angle, InterpolationMode.BILINEAR, fill=fill)
 
 
 def inside_circle(images: torch.Tensor, fill: list[float]) -> torch.Tensor:
