@@ -203,6 +203,8 @@ def test_values_that_cannot_work_are_told_before_anything_is_written(
         ({"probes": {"rotation": {"angles": [1.0, 1.0]}}}, "probe",
          "params.yaml: probes.rotation: angles: expected each once, found [1.0, 1.0]"),
         ({"probes": {"corruptions": {"noise_deviations": [2.0]}}}, "probe", "should be less than or equal to 1"),
+        ({"probes": {"tta": {"sets": ["flip", "flop"]}}}, "probe",
+         "params.yaml: probes.tta: sets.1: should be 'flip', 'crops', 'rotations', 'scales' or 'all', found 'flop'"),
     ],
 )  # fmt: skip
 def test_settings_of_model_tests_are_judged_where_they_are_used(

@@ -77,6 +77,7 @@ def test_a_test_set_that_is_fed_otherwise_fails(write: Write, by: str) -> None:
     [
         ([DATASET], {"leakage": "passed", "brightness": "left out", "parameter_update": "left out"}),
         ([TEST_SET, MODEL, TRAINED], {"leakage": "left out", "brightness": "measured", "calibration": "left out"}),
+        ([TEST_SET, MODEL, TRAINED], {"corruptions": "measured", "tta": "left out"}),
         ([DATASET, MODEL], {"leakage": "passed", "brightness": "left out", "parameter_update": "passed"}),
         ([DATASET, MODEL, TRAINED], {"brightness": "measured", "normalization": "passed"}),
         ([MODEL], {"leakage": "left out", "parameter_update": "left out", "brightness": "left out"}),
@@ -96,9 +97,10 @@ def test_what_is_missing_leaves_out_what_needs_it(write: Write, parts: list[str]
 
 def test_two_parts_are_train_and_test(write: Write) -> None:
     two = DATASET.replace(' tensors("val"),', "")
-    found = audit(write(two, MODEL, TRAINED), ("leakage", "calibration", "brightness"))
-    assert verdicts(found) == {"leakage": "passed", "calibration": "left out", "brightness": "measured"}
-    assert "val" in reading(found, "calibration")
+    found = audit(write(two, MODEL, TRAINED), ("leakage", "calibration", "brightness", "tta"))
+    left_out = {"calibration": "left out", "tta": "left out"}
+    assert verdicts(found) == {"leakage": "passed", "brightness": "measured", **left_out}
+    assert all("val" in reading(found, name) for name in left_out)
     none = DATASET.replace('tensors("val")', "None")
     assert verdicts(audit(write(none), ("leakage",))) == {"leakage": "passed"}
 

@@ -50,7 +50,7 @@ VERDICTS: dict[bool | None, Verdict] = {True: "passed", False: "failed", None: "
 PACKAGES: dict[When, ModuleType] = {"before training": checks, "after training": probes}
 PROBED = 2_000  # test pictures that the probes use: each passes over them many times
 NEEDS_TRAIN = {"normalization"}  # probes of more than the test set
-NEEDS_VAL = {"calibration"}
+NEEDS_VAL = {"calibration", "tta"}
 
 
 @dataclass(frozen=True)

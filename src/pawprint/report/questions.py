@@ -58,6 +58,10 @@ PROBES = {
         "图片有噪声、模糊、压缩或对比度低时，模型还能识别吗？", code=("probes.corruptions:run",),
         sources=("corruptions",),
     ),
+    "tta": Asked(
+        "测试时增强（对一张图片的多个视图的输出取平均或投票）能提高多少准确率？代价是多少？",
+        code=("training.tta:averaged", "probes.tta:run"), sources=("ten_crops", "combining", "aggregation"),
+    ),
 }  # fmt: skip
 SLOWNESS = ("diagnostics.slowness:verdicts",)
 NOISE = ("comparison:judged", "comparison:pooled")
