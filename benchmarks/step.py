@@ -88,7 +88,7 @@ def run() -> list[Comparison]:
 
 def _at(pixels: int, folder: Path) -> list[Comparison]:
     n_steps, repeats = PLACES[pixels]
-    data = _noise(pixels, n_steps * BATCH_SIZE)
+    data = noise(pixels, n_steps * BATCH_SIZE)
     spec = RunSpec(
         study="bench", variant=f"step_{pixels}", run="step", seed=0, batch_size=BATCH_SIZE, accelerator="cpu"
     )
@@ -126,7 +126,7 @@ def _bare_step(model: torch.nn.Module, batch: Batch, spec: RunSpec) -> Callable[
     return step
 
 
-def _noise(pixels: int, n_train: int) -> Data:
+def noise(pixels: int, n_train: int) -> Data:
     """Pictures of noise: a step takes as long, whatever is on them."""
     draws = np.random.default_rng(0)
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from benchmarks import small_model
+from benchmarks import small_model, tta
 from benchmarks.ratio import Comparison, Range, Work, in_turn, timed
+from benchmarks.step import noise as pictures_of_noise
 
 
 class Watch:
@@ -103,3 +104,13 @@ def test_the_small_models_pictures_are_those_in_the_folder_or_noise_of_their_siz
     assert np.array_equal(labels, noise[1])
     images, labels = small_model.train_set(None)
     assert (images.shape, labels.shape) == ((60_000, 28, 28), (60_000,))
+
+
+def test_each_set_of_views_is_timed_against_the_plain_pass() -> None:
+    rows = tta.compare(pictures_of_noise(pixels=32, n_train=4), repeats=2)
+    assert [row.benchmark for row in rows] == [
+        f"tta, {name}, {n} passes, 32 px"
+        for name, n in (("flip", 2), ("crops", 6), ("rotations", 3), ("scales", 3), ("all", 11))
+    ]
+    assert all(row.theirs_seconds == rows[0].theirs_seconds for row in rows)
+    assert all(len(row.ours_seconds) == 2 and row.ratio.low > 0 for row in rows)
