@@ -208,7 +208,7 @@ def test_the_figure_shows_every_combination_and_rings_the_chosen_one(data: Data)
     assert ring.get_xydata().tolist() == [lines["mean of logits"].get_xydata()[0].tolist()]
     assert {text.get_text() for text in axes.texts} == set(SETS)
     assert axes.get_xscale() == "log"
-    assert "66.7 % as they are, 100.0 % with flip by mean of logits" in axes.get_title(loc="left")
+    assert "the chosen on test: 66.7 % as they are, 100.0 % averaged (p = " in axes.get_title(loc="left")
 
 
 def test_the_figure_of_what_is_left_plain_rings_nothing(data: Data) -> None:

@@ -189,7 +189,8 @@ def _outcome(chosen: Tried | None, as_is: float, on_test: Altered) -> str:
     """What test says of what is chosen on val, for the figure."""
     if chosen is None:
         return f"none chosen: {100 * as_is:.1f} % on test as they are"
-    return f"chosen, on test: {100 * as_is:.1f} % as they are, {100 * on_test.accuracy:.1f} % with {chosen.name}"
+    before, after = 100 * as_is, 100 * on_test.accuracy
+    return f"the chosen on test: {before:.1f} % as they are, {after:.1f} % averaged (p = {on_test.p:.2g})"
 
 
 def _remedy(chosen: Tried | None, on_test: Altered, passed: bool | None) -> str | None:
