@@ -9,7 +9,7 @@ READY := .venv/.ready
 REMOTES := .venv/.remotes
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help setup remotes repro quick optimizers audit verify faults guarantees test test-long readme plots-page pdf lint bench requirements clean
+.PHONY: help setup remotes repro quick optimizers semi audit verify faults guarantees test test-long readme plots-page pdf lint bench requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ optimizers: $(READY) ## run the optimization study, on digits; DATA=FOLDER: on F
 	  -S data.source=fashion_mnist -S data.path=$(abspath $(DATA)) -S data.image_size=28 -S batch_size=256 resolve; }
 	@$(RUN) JOBS=$(JOBS) scripts/repro studies/optimizers
 	@cd studies/optimizers && $(RUN) python -m pawprint.epoch_time && $(RUN) pawprint report
+
+semi: $(READY) ## run the semi-supervised study: ten drawn breeds, four labels of each
+	@$(RUN) JOBS=$(JOBS) scripts/repro studies/semi
 
 audit: $(READY) ## test an inherited work in which faults are planted: `pawprint audit` finds them
 	@$(RUN) pawprint audit examples/inherited/work.py || [ $$? -eq 1 ]

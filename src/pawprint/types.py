@@ -89,9 +89,7 @@ class RunSpec:
     # Channels of the convolutions, each followed by batch normalization, ReLU and 2 x 2 max-pooling (cnn).
     cnn_widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=8)] = (64, 128, 256)
     cnn_grid: Annotated[int, Field(ge=1, le=64)] = 1  # side of the grid that what is left is averaged to
-    cnn_hidden: Annotated[
-        tuple[PositiveInt, ...], Field(max_length=8)
-    ] = ()  # units of the linear layers before the last
+    cnn_hidden: Annotated[tuple[PositiveInt, ...], Field(max_length=8)] = ()  # units of its linear layers but the last
     dropout: Fraction = 0.0  # share of the units that are dropped before each linear layer but the first of an MLP
     pretrained: bool = False  # start from the weights of the study's `pretrained_source`, with a new head
     objective: Literal["supervised", "self_training", "fixmatch"] = "supervised"
@@ -300,7 +298,7 @@ class Data:
     unlabelled: Split | None  # labels that are hidden, and measured by; -1 where nobody knows
     class_names: list[str]
     image_shape: tuple[int, int, int]  # (C, H, W)
-    mean: tuple[float, ...]  # per channel, of train's pixels in [0, 1]
+    mean: tuple[float, ...]  # per channel, of train's pixels in [0, 1], the unlabelled ones among them
     std: tuple[float, ...]
     split_hash: str  # sha256 of the split as text
     content_hash: str  # sha256 of pictures, labels and split

@@ -249,3 +249,14 @@ def test_cutmix_takes_a_rectangle_and_its_share_of_the_label(data: Data, spec: R
         differs = int((whole.labels != whole.labels.roll(1, 0)).nonzero()[0, 0])
         pasted = (~own[differs]).any(dim=0).float().mean().item()  # of the picture's area
         assert 1 - mixed.soft_labels[differs, whole.labels[differs]].item() == pytest.approx(pasted, abs=0.05)
+
+
+def test_a_batch_goes_to_a_device_whole(half_labelled: Data, spec: RunSpec) -> None:
+    settings = replace(spec, objective="fixmatch", batch_size=4, mixing="mixup")
+    batch = next(TrainBatches(half_labelled, settings).epoch(1)).to(torch.device("meta"), non_blocking=True)
+    assert batch.soft_labels is not None
+    assert batch.unlabelled is not None
+    assert batch.unlabelled.strong is not None
+    parts = (batch.images, batch.labels, batch.soft_labels, *vars(batch.unlabelled).values())
+    assert len(parts) == 6
+    assert all(part.device.type == "meta" for part in parts)

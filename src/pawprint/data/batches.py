@@ -43,17 +43,17 @@ class Batch:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def to(self, device: torch.device) -> "Batch":
-        """The same examples on a device."""
-        soft = None if self.soft_labels is None else self.soft_labels.to(device)
-        return Batch(self.images.to(device), self.labels.to(device), soft, _on(device, self.unlabelled))
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
+        """The same examples on a device, as tensors go there."""
+        on_device = partial(_to, device=device, non_blocking=non_blocking)
+        pictures = self.unlabelled
+        if pictures is not None:
+            pictures = Unlabelled(*map(on_device, (pictures.weak, pictures.strong, pictures.labels)))
+        return Batch(on_device(self.images), on_device(self.labels), on_device(self.soft_labels), pictures)
 
 
-def _on(device: torch.device, pictures: Unlabelled | None) -> Unlabelled | None:
-    if pictures is None:
-        return None
-    strong = None if pictures.strong is None else pictures.strong.to(device)
-    return Unlabelled(pictures.weak.to(device), strong, pictures.labels.to(device))
+def _to(tensor: torch.Tensor | None, device: torch.device, non_blocking: bool) -> Any:
+    return None if tensor is None else tensor.to(device, non_blocking=non_blocking)
 
 
 def unit_range(images: np.ndarray) -> torch.Tensor:

@@ -18,23 +18,27 @@ PANELS = {
 BAR_SHARE = 0.8  # of a class's place, for the bars of all runs
 
 
-def pseudo_labels_figure(steps: Mapping[str, pd.DataFrame], classes: Mapping[str, pd.DataFrame]) -> Figure:
+def pseudo_labels_figure(
+    steps: Mapping[str, pd.DataFrame], classes: Mapping[str, pd.DataFrame], places: Mapping[str, int]
+) -> Figure:
     """By run: `steps` with the columns step, seed and those of PANELS (shares), averaged over past steps; `classes`
-    with the columns class, share (of the pseudo-labels that count) and accuracy (of these, NaN where unknown)."""
+    with the columns class, share (of the pseudo-labels that count) and accuracy (of these, NaN where unknown); `places`
+    says which color a run has."""
     figure = Figure(figsize=(11.5, 7.2), layout="constrained")
     grid = figure.add_gridspec(2, len(PANELS))
     curves = [figure.add_subplot(grid[0, place]) for place in range(len(PANELS))]
     for axes, (column, title) in zip(curves, PANELS.items(), strict=True):
-        for place, (name, frame) in enumerate(steps.items()):
+        for name, frame in steps.items():
             by_step = frame.groupby("step")[column].mean()
-            axes.plot(by_step.index, 100 * by_step, color=color(place), linestyle=line_style(place), label=name)
+            style = {"color": color(places[name]), "linestyle": line_style(places[name])}
+            axes.plot(by_step.index, 100 * by_step, label=name, **style)
         dress(axes, "optimizer steps", "% of a step's" if column != "pseudo_label_accuracy" else "% of these", title)
         axes.set_ylim(-2, 102)
     below = figure.add_subplot(grid[1, :])
     names = list(next(iter(classes.values()))["class"])
     width = BAR_SHARE / len(classes)
-    for place, (_, frame) in enumerate(classes.items()):
-        at = np.arange(len(names)) - BAR_SHARE / 2 + (place + 0.5) * width
+    for number, (name, frame) in enumerate(classes.items()):
+        at, place = np.arange(len(names)) - BAR_SHARE / 2 + (number + 0.5) * width, places[name]
         right = frame["share"] * frame["accuracy"].fillna(0)
         below.bar(at, 100 * frame["share"], width, color="white", edgecolor=color(place))
         below.bar(at, 100 * right, width, color=color(place), edgecolor=color(place))

@@ -267,14 +267,14 @@ def _layer_pictures(name: str, rows: Sequence[RunComparison], evidence: Evidence
 
 def _unlabelled_pictures(name: str, rows: Sequence[RunComparison], evidence: Evidence) -> list[Picture]:
     """What came of the unlabelled pictures, and what the views look like."""
-    own = [row for row in rows if evidence.of_label[row.label].parts]
     steps, classes = {}, {}
-    for row in own:
+    for row in (row for row in rows if evidence.of_label[row.label].parts):
         of_run = evidence.of_run(row, evidence.steps)
         steps[row.label] = of_run.assign(**{column: charts.smoothed(of_run, column) for column in PANELS})
         classes[row.label] = shares_of_classes(evidence.of_run(row, evidence.classes))
     words = "Over the steps: how many unlabelled pictures counted, were right, and agreed; pseudo-labels by class."
-    return [_picture(f"{name}_pseudo_labels", pseudo_labels_figure(steps, classes), words)]
+    places = {row.label: place for place, row in enumerate(rows)}  # the colors that the runs have in the curves
+    return [_picture(f"{name}_pseudo_labels", pseudo_labels_figure(steps, classes, places), words)]
 
 
 def _view_pictures(name: str, rows: Sequence[RunComparison], evidence: Evidence) -> list[Picture]:

@@ -49,6 +49,7 @@ def classes(confident: tuple[int, ...] = (50, 50, 50, 50), n_epochs: int = 10) -
 def test_a_no_needs_pictures_that_counted(verdict: Verdict, change: float, mask_rate: float, outcome: str) -> None:
     reading = unlabelled(held("fixmatch", verdict, change), steps(mask_rate), classes())
     assert reading.outcome == outcome
+    assert reading.sentences[0].startswith("fixmatch: it helps: " if outcome == "yes" else "fixmatch: ")
     hardly_tried = "hardly tried" in " ".join(reading.sentences)
     assert hardly_tried == (verdict != "better" and mask_rate <= 0.5)
     assert (reading.remedy is None) == (outcome == "yes")
@@ -88,4 +89,4 @@ def test_labels_that_nobody_knows_are_not_judged() -> None:
 def test_nothing_that_counted_is_told_without_a_class() -> None:
     reading = unlabelled(held("fixmatch", "worse", -0.1), steps(0.0), classes((0, 0, 0, 0)))
     assert reading.outcome == "cannot tell"
-    assert "0 % of the unlabelled pictures counted" in reading.sentences[1]
+    assert "0 % of the unlabelled pictures counted; the two views agreed on 90 %." in reading.sentences[1]

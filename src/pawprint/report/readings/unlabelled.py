@@ -37,10 +37,11 @@ def unlabelled(row: RunComparison, steps: pd.DataFrame, classes: pd.DataFrame) -
     outcome, verdict = helps(row)
     shares = of_last_part(steps, ["mask_rate", "pseudo_label_accuracy", "agreement"])
     counted = f"In the last fifth of the steps {100 * shares['mask_rate']:.0f} % of the unlabelled pictures counted"
-    counted += _right(shares["pseudo_label_accuracy"])
-    counted += f"; the label's view and the one learned from agreed on {100 * shares['agreement']:.0f} %."
+    counted += _right(shares["pseudo_label_accuracy"]) if shares["mask_rate"] else ""
+    differs = shares["agreement"] < 1  # self-training learns from the view that it labels
+    counted += f"; the two views agreed on {100 * shares['agreement']:.0f} %." if differs else "."
     preferred, times = _preferred(classes)
-    sentences = [verdict, counted]
+    sentences = [f"{row.label}: {verdict[0].lower()}{verdict[1:]}", counted]
     if times > UNEVEN:
         sentences.append(f"{preferred} was given {times:.1f} times an even share of the pseudo-labels.")
     if outcome != "yes" and shares["mask_rate"] <= ENOUGH:
