@@ -27,6 +27,7 @@ ema_decay: 0.9
 random_flip: false
 random_crop_percent: 10.0
 seeds: [0, 1]
+exported: [fixmatch]
 variants:
   baseline: {}
   strong: {augmentation: strong}
@@ -97,3 +98,14 @@ def test_the_report_says_what_unlabelled_pictures_were_worth(study: Path) -> Non
     page = (study / "report/index.html").read_text()
     assert "Training pictures as they are, and as fixmatch sees them: weak views, strong views." in page
     assert "from_own_labels" in page  # the code that did it
+
+
+def test_the_card_says_what_was_learned_from_without_labels(study: Path) -> None:
+    card = (study / "report/cards/fixmatch.md").read_text()
+    n = len(np.load(study / "data/prepare/unlabelled_labels.npy"))
+    assert f"On 60 labelled pictures and {n:,} without labels." in card
+    table = card[card.index("| setting | value |") : card.index("## From what")].rstrip().splitlines()
+    assert len(table) > 20
+    assert all(line.startswith("| ") for line in table)  # a blank line would end it
+    assert "| threshold | 0.3 |" in table
+    assert not any("cnn_widths" in line for line in table)  # an MLP reads none

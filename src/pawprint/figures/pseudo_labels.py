@@ -30,8 +30,8 @@ def pseudo_labels_figure(
     for axes, (column, title) in zip(curves, PANELS.items(), strict=True):
         for name, frame in steps.items():
             by_step = frame.groupby("step")[column].mean()
-            style = {"color": color(places[name]), "linestyle": line_style(places[name])}
-            axes.plot(by_step.index, 100 * by_step, label=name, **style)
+            place = places[name]
+            axes.plot(by_step.index, 100 * by_step, color=color(place), linestyle=line_style(place), label=name)
         dress(axes, "optimizer steps", "% of a step's" if column != "pseudo_label_accuracy" else "% of these", title)
         axes.set_ylim(-2, 102)
     below = figure.add_subplot(grid[1, :])

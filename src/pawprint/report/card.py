@@ -11,14 +11,12 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from pawprint import paths
-from pawprint.params import spec_as_dict
+from pawprint.labels import effective
 from pawprint.report.evidence import Evidence
 from pawprint.report.readings.convergence import converged, sentence
 from pawprint.types import RunSpec
 
 TEMPLATE = paths.PACKAGE / "report" / "card.md.jinja"
-TOLD = ("model", "pretrained", "objective", "loss", "optimizer", "lr", "scheduler", "batch_size", "epochs", "seed",
-        "random_flip", "random_crop_percent", "weight_decay", "clip_norm", "select_on")  # fmt: skip
 
 
 def model_card(evidence: Evidence, variant: str, provenance: dict[str, str]) -> str:
@@ -26,13 +24,15 @@ def model_card(evidence: Evidence, variant: str, provenance: dict[str, str]) -> 
     spec = next(spec for spec in evidence.specs if spec.variant == variant)
     row = next(row for row in evidence.rows if (row.variant, row.run) == (variant, spec.run))
     record = evidence.records[variant, spec.key]
-    settings = spec_as_dict(spec)
+    unlabelled = evidence.pictures.unlabelled if spec.parts else None
     content: dict[str, Any] = {
         "name": spec.name,
         "spec": spec,
         "row": row,
         "record": record,
-        "settings": {name: settings[name] for name in TOLD},
+        "settings": {**effective(spec), "seed": spec.seed},
+        "n_train": len(evidence.pictures.train),
+        "n_unlabelled": len(unlabelled) if unlabelled else 0,
         "classes": evidence.data.class_names,
         "source": evidence.study.data.source,
         "converged": sentence(

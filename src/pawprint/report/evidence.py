@@ -106,8 +106,8 @@ class Evidence:
 
     @cached_property
     def pictures(self) -> Data:
-        """The pictures themselves, memory-mapped."""
-        return load(paths.PREPARED)
+        """The pictures that were trained on."""
+        return load(paths.PREPARED, paths.EXCLUDED)
 
     @cached_property
     def records(self) -> dict[tuple[str, str], dict[str, Any]]:
