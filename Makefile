@@ -9,7 +9,7 @@ READY := .venv/.ready
 REMOTES := .venv/.remotes
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help setup remotes repro quick optimizers semi audit verify faults guarantees test test-long readme plots-page pdf lint bench requirements clean
+.PHONY: help setup remotes repro quick optimizers semi semi-full audit verify faults guarantees test test-long readme plots-page pdf lint bench requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,11 @@ optimizers: $(READY) ## run the optimization study, on digits; DATA=FOLDER: on F
 
 semi: $(READY) ## run the semi-supervised study: ten drawn breeds, four labels of each
 	@$(RUN) JOBS=$(JOBS) scripts/repro studies/semi
+
+semi-full: $(READY) ## every ingredient of it in turn, in its place (studies/semi/params.full.yaml); writes docs/semi.md
+	@cp studies/semi/params.full.yaml studies/semi/params.yaml
+	@$(RUN) JOBS=$(JOBS) scripts/repro studies/semi
+	@cd studies/semi && $(RUN) PYTHONPATH=$(CURDIR)/src python -m pawprint.readme $(CURDIR)/docs/semi.md
 
 audit: $(READY) ## test an inherited work in which faults are planted: `pawprint audit` finds them
 	@$(RUN) pawprint audit examples/inherited/work.py || [ $$? -eq 1 ]

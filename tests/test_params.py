@@ -46,9 +46,9 @@ def faults(tmp_path: Path, text: str) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("study", STUDIES, ids=lambda p: p.name)
-def test_shipped_params_are_valid(study: Path) -> None:
-    settings, specs = read_study(study / "params.yaml")
+@pytest.mark.parametrize("file", [file for study in STUDIES for file in sorted(study.glob("params*.yaml"))], ids=str)
+def test_shipped_params_are_valid(file: Path) -> None:
+    settings, specs = read_study(file)
     assert {spec.variant for spec in specs} == set(settings.variants)
     assert set(settings.probed) <= set(settings.variants)
 

@@ -117,6 +117,7 @@ class RunComparison:
     run: str
     settings: str  # what differs from the reference; of the baseline the main settings
     pretrained_on: str | None  # None: random weights at the start
+    pictures_per_step: int  # that go through the model, views of unlabelled ones counted
     n_seeds: int
     n_diverged: int
     n_at_chance: int  # seeds whose training ended no better than guessing
@@ -227,6 +228,7 @@ def compare(
             run=spec.run,
             settings=main_settings(spec) if other is None else differences(spec, of_run[other]),
             pretrained_on=spec.pretrained_on,
+            pictures_per_step=spec.pictures_per_step,
             n_test=answers.correct.shape[1],
             chance=float(chances[name]),
             is_baseline=other is None,

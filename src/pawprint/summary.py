@@ -98,7 +98,7 @@ def notes(rows: Sequence[RunComparison], width: int = PIPE_WIDTH) -> list[str]:
         if row.n_at_chance:
             ended = f"did not learn with {row.n_at_chance} of {_seeds(row.n_seeds)}"
             lines.append(f"{AT_CHANCE} {name} {ended}: no better than a guess ({100 * row.chance:.1f} %)")
-    return lines + _coincidences(rows) + _settings_notes(rows)
+    return lines + _costs(rows) + _coincidences(rows) + _settings_notes(rows)
 
 
 def print_summary(rows: Sequence[RunComparison], console: Console | None = None) -> None:
@@ -243,6 +243,17 @@ def _noise_note(rows: Sequence[RunComparison]) -> str:
         f" seeds' scatter (pooled over runs that learned, {freedom}) and the {rows[0].n_test} test pictures,"
         f" with a 5 % chance of any false verdict in the table (Holm's step-down over {n_tested})"
     )
+
+
+def _costs(rows: Sequence[RunComparison]) -> list[str]:
+    """How many pictures a step takes through the model, where objectives make it other than the batch size does."""
+    costs: dict[int, list[str]] = {}
+    for row in rows:
+        costs.setdefault(row.pictures_per_step, []).append(label(row.variant, row.run))
+    if len(costs) == 1 or "unlabelled_ratio" not in " ".join(row.settings for row in rows):
+        return []
+    parts = [f"{n} of {', '.join(names)}" for n, names in sorted(costs.items())]
+    return [f"pictures through the model in a step, all views counted: {'; '.join(parts)}"]
 
 
 def _coincidences(rows: Sequence[RunComparison]) -> list[str]:

@@ -181,6 +181,12 @@ class RunSpec:
         return () if self.objective == "supervised" else UNLABELLED_PARTS
 
     @property
+    def pictures_per_step(self) -> int:
+        """How many go through the model in a step, each view counted: what a step costs, whatever the machine."""
+        n_views = {"supervised": 0, "self_training": 1, "fixmatch": 2}[self.objective]
+        return self.batch_size * (1 + n_views * self.unlabelled_ratio)
+
+    @property
     def batch_ratio(self) -> float:
         """How many times the batch is larger than the one that `lr` is meant for."""
         return self.batch_size / self.lr_base_batch_size

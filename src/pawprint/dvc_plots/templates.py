@@ -315,7 +315,8 @@ def _bars(width: int) -> Spec:
 
 
 def _number(field: str, title: str | None, format_: str | None = None, log: bool = False) -> Spec:
-    axis = {"axis": {"format": format_, "tickCount": 6}} if format_ else {}
+    apart = {"labelOverlap": "greedy", "labelSeparation": 6}  # else 30% and 35% read as one
+    axis = {"axis": {"format": format_, "tickCount": 6, **apart}} if format_ else {}
     scale = {"scale": {"type": "log", "nice": False}} if log else {}
     return {"field": field, "type": "quantitative", "title": title, **axis, **scale}
 

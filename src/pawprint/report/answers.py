@@ -177,6 +177,9 @@ def _question(name: str, variants: Sequence[str], evidence: Evidence, states: di
         raise DataError(f"{paths.COMPARISON_CHARTS / name}.png: no such file; run: {AGAIN}")
     pictures += _pictures_about(about, name, rows, evidence)
     table = _even([_run_line(row, evidence.of_run(row, evidence.epochs)) for row in rows])
+    if about == "unlabelled":
+        for row, line in zip(rows, table, strict=True):
+            line["pictures through the model in a step"] = str(row.pictures_per_step)
     return _answer(name, words, [*readings, *verdicts], questions.ABOUT[about], pictures, table)
 
 

@@ -18,6 +18,7 @@ def row(name: str = "run", **fields: Any) -> RunComparison:
     scores = dict.fromkeys(MEASURES, fields.pop("accuracy", 0.6))
     plain = RunComparison(
         variant=name, run=name, settings="lr 1e-2", pretrained_on=None, n_seeds=2, n_diverged=0, n_at_chance=0,
+        pictures_per_step=32,
         n_test=1000, chance=0.1, is_baseline=False, against="baseline", same_settings_as=[], scores=scores,
         deviations=dict.fromkeys(MEASURES, 0.01), change=0.01, noise=0.05, level=0.05, p=0.5, n_paired_seeds=2,
         degrees_of_freedom=5, verdict="within noise",
