@@ -1,4 +1,4 @@
-"""Write the table of a document anew from what `compare` left in this folder: the README's by `make readme`.
+"""Write the README's table of the root study anew from what `compare` left: `make readme`.
 
 The README's figures are the graph's own files, `plots/compare/*.png`, so they are as new as the results.
 """
@@ -17,9 +17,9 @@ README = Path("README.md")
 BEGIN, END = "<!-- from here: make readme -->\n", "<!-- to here -->"
 
 
-def main(document: Path) -> None:
-    """Replace the table between the two marks; DataError where the document lacks them, or the results."""
-    atomic.write_text(document, with_table(document.read_text(encoding="utf-8"), table(), document))
+def main() -> None:
+    """Replace the table between the two marks; DataError where README.md lacks them, or the results."""
+    atomic.write_text(README, with_table(README.read_text(encoding="utf-8"), table()))
 
 
 def table() -> str:
@@ -29,18 +29,18 @@ def table() -> str:
     return text.getvalue()
 
 
-def with_table(text: str, table: str, document: Path = README) -> str:
-    """A document with this table between its marks."""
+def with_table(text: str, table: str) -> str:
+    """The README with this table between its marks."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise DataError(f"{document}: expected the lines `{BEGIN.strip()}` and `{END}`, between which the table goes")
+        raise DataError(f"{README}: expected the lines `{BEGIN.strip()}` and `{END}`, between which the table goes")
     return f"{before}{begin}```text\n{table}```\n{end}{after}"
 
 
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1]) if len(sys.argv) > 1 else README)
+        main()
     except PawprintError as error:
         print(f"readme: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
