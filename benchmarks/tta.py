@@ -14,8 +14,8 @@ from benchmarks.ratio import Comparison, in_turn, timed
 from benchmarks.step import noise
 from pawprint.data.batches import in_order
 from pawprint.models import build_model
+from pawprint.test_time_augmentation import augmented_probabilities, view_sets
 from pawprint.training.evaluate import BATCH_SIZE, log_probabilities
-from pawprint.training.tta import augmented_probabilities, view_sets
 from pawprint.types import Data, RunSpec
 
 N_PICTURES = BATCH_SIZE

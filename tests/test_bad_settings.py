@@ -169,7 +169,7 @@ def study(**changes: Any) -> dict[str, Any]:
         ({"data__source": "procedural", "data__n_per_class": 10**6, "data__image_size": 224},
          "data: n_per_class: 1000000 a class are 37,000,000 pictures of 224 px, 5,570 GB; expected at most 100"),
         ({"mlp_widths": [10**9]}, "mlp_widths: [1000000000] for pictures of 8 px are 6.4e+10 parameters"),
-        ({"mlp_widths": [1] * 17}, "mlp_widths: tuple should have at most 16 items"),
+        ({"mlp_widths": [1] * 33}, "mlp_widths: tuple should have at most 32 items"),
         ({"betas": [0.9]}, "betas.1: field required"),
         ({"betas": [0.9, 1.0]}, "betas.1: should be less than 1, found 1.0"),
         ({"batch_size": 10**12}, "batch_size: should be less than or equal to 1000000, found 1000000000000"),

@@ -82,7 +82,7 @@ class RunSpec:
 
     model: Literal["resnet18", "mlp", "cnn"] = "resnet18"
     # Hidden units, layer by layer (mlp). Without normalization, sixteen layers learn nothing.
-    mlp_widths: Annotated[tuple[PositiveInt, ...], Field(max_length=16)] = (128, 56)
+    mlp_widths: Annotated[tuple[PositiveInt, ...], Field(max_length=32)] = (128, 56)
     mlp_activation: Literal["relu", "leaky_relu", "sigmoid", "tanh"] = "relu"
     mlp_layer_norm: tuple[PositiveInt, ...] = ()  # the hidden layers, counted from 1, whose outputs are normalized
     mlp_init: Literal["default", "gaussian", "xavier", "he"] = "default"

@@ -33,7 +33,7 @@ from pawprint.probes import (
     losing,
     remedy_of_loss,
 )
-from pawprint.training.tta import turn
+from pawprint.test_time_augmentation import turn
 from pawprint.types import STRICT, Data, Finding
 
 QUESTION = "Does the model still recognize turned pictures?"

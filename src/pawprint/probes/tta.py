@@ -1,8 +1,8 @@
 """What does averaging the answers to several views of a picture gain, and at what cost?
 
 Method: test-time augmentation. Sets of views (the mirror image, crops, small rotations, other scales, all of these) and
-ways of averaging (mean of logits, mean of probabilities, vote) are those of training/tta.py. An average mends wrong
-answers and spoils right ones, so that a set may also cost accuracy (Shanmugam et al., arXiv 2011.11156). So:
+ways of averaging (mean of logits, mean of probabilities, vote) are those of test_time_augmentation.py. An average mends
+wrong answers and spoils right ones, so that a set may also cost accuracy (Shanmugam et al., arXiv 2011.11156). So:
 
 - *Val chooses.* Every set is averaged in every way on val. Of these and the pictures as they are, which come first, the
   one with the highest accuracy is chosen; the first of equals, from the cheapest to the dearest. Where no average is
@@ -30,8 +30,7 @@ from pydantic.dataclasses import dataclass as validated
 from pawprint.data.batches import in_order
 from pawprint.figures.tta import Average, tta_figure
 from pawprint.probes import LEVEL, Altered, ProbeSubject, altered, judged
-from pawprint.training.evaluate import BATCH_SIZE
-from pawprint.training.tta import (
+from pawprint.test_time_augmentation import (
     CROP_PERCENT,
     DEGREES,
     SCALES,
@@ -43,6 +42,7 @@ from pawprint.training.tta import (
     averaged,
     view_sets,
 )
+from pawprint.training.evaluate import BATCH_SIZE
 from pawprint.types import STRICT, Finding, Split
 
 QUESTION = "What does averaging the answers to several views of a picture gain, and at what cost?"

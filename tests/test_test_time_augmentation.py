@@ -12,8 +12,7 @@ from torchvision.transforms.v2 import functional as reference
 from pawprint.data.batches import in_order, standardize
 from pawprint.models import build_model
 from pawprint.seeding import preserve_rng
-from pawprint.training.evaluate import BATCH_SIZE, evaluate
-from pawprint.training.tta import (
+from pawprint.test_time_augmentation import (
     AS_IT_IS,
     PLACES,
     Way,
@@ -26,6 +25,7 @@ from pawprint.training.tta import (
     turn,
     view_sets,
 )
+from pawprint.training.evaluate import BATCH_SIZE, evaluate
 from pawprint.types import Data, RunSpec
 
 WAYS: tuple[Way, ...] = ("logits", "probabilities", "vote")
