@@ -46,9 +46,10 @@ optimizers: $(READY) ## run the optimization study, on digits; DATA=FOLDER: on F
 semi: $(READY) ## run the semi-supervised study: ten drawn breeds, four labels of each
 	@$(RUN) JOBS=$(JOBS) scripts/repro studies/semi
 
-semi-full: $(READY) ## every ingredient of it in turn, in its place (studies/semi/params.full.yaml)
+semi-full: $(READY) ## every ingredient of it in turn, in its place (studies/semi/params.full.yaml); writes docs/semi.md
 	@cp studies/semi/params.full.yaml studies/semi/params.yaml
 	@$(RUN) JOBS=$(JOBS) scripts/repro studies/semi
+	@cd studies/semi && $(RUN) PYTHONPATH=$(CURDIR)/src python -m pawprint.readme --averages $(CURDIR)/docs/semi.md
 
 audit: $(READY) ## test an inherited work in which faults are planted: `pawprint audit` finds them
 	@$(RUN) pawprint audit examples/inherited/work.py || [ $$? -eq 1 ]

@@ -1,5 +1,6 @@
 """The README says what the graph left: its table is that of metrics/compare, and its figures and links are there."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -27,6 +28,18 @@ def test_another_table_replaces_the_old_one_alone() -> None:
     assert "```text\nother\n```" in other
     kept = [text.split(readme.BEGIN)[0] + text.split(readme.END)[1] for text in (README, other)]
     assert kept[0] == kept[1]
+
+
+def test_averages_over_views_are_those_of_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each training that was looked at: with one pass nothing was averaged, and nothing is gained."""
+    monkeypatch.chdir(ROOT / "studies/semi")
+    lines = [line for line in readme.averages().splitlines() if ", seed " in line]
+    found = [json.loads(path.read_text())["tta"] for path in sorted(Path("metrics/probe").glob("*.json"))]
+    numbers = [finding["numbers"] for of_variant in found for finding in of_variant.values()]
+    assert len(lines) == len(numbers)
+    for line, number in zip(lines, numbers, strict=True):
+        assert f"{100 * number['test_accuracy_chosen']:.1f} (" in line
+        assert (f"{100 * number['test_gain']:+.1f} " in line) == (number["passes_chosen"] > 1)
 
 
 @pytest.mark.parametrize("text", ["", readme.BEGIN, readme.END])

@@ -63,6 +63,13 @@ class TestedRuns:
     runs: dict[str, Tested]
 
 
+@dataclass(frozen=True)
+class Probed:
+    """What metrics/probe says of one probe of one training."""
+
+    numbers: dict[str, float | None]
+
+
 def all_specs(study: StudySettings) -> list[RunSpec]:
     """Every run of every variant, in the order of params.yaml."""
     specs = []
@@ -123,6 +130,13 @@ def classes(specs: Sequence[RunSpec]) -> pd.DataFrame:
         path = paths.train_outputs(spec.variant).curves / f"{spec.key}-classes.csv"
         parts.append(read_table(path, CLASSES, f"dvc repro train@{spec.variant}").assign(**identity(spec)))
     return pd.concat(parts[1:] or parts, ignore_index=True)
+
+
+def probed(spec: RunSpec, probe: str) -> dict[str, float | None]:
+    """What a probe measured of a training, by name; empty where it did not look."""
+    path = paths.probe_metrics(spec.variant)
+    findings = read_record(path, dict[str, dict[str, Probed]], f"dvc repro probe@{spec.variant}").get(probe, {})
+    return findings[spec.key].numbers if spec.key in findings else {}
 
 
 def _entry(entries: dict[str, Entry], spec: RunSpec, path: Path, stage: str) -> Entry:

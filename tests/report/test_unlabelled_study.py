@@ -31,16 +31,17 @@ exported: [fixmatch]
 variants:
   baseline: {}
   strong: {augmentation: strong}
+  cutmix: {augmentation: strong, mixing: cutmix}
   self_training: {objective: self_training}
   fixmatch: {objective: fixmatch}
 questions:
   unlabelled: [baseline, self_training, fixmatch]
-  views: [baseline, strong]
+  views: [baseline, strong, cutmix]
 checks: {leakage: {}, output_shape: {}, parameter_update: {}, learning_rate: {level: warn}, initial_loss: {level: warn},
          overfit_one_batch: {level: warn}}
 probes: {}
 """
-VARIANTS = ("baseline", "strong", "self_training", "fixmatch")
+VARIANTS = ("baseline", "strong", "cutmix", "self_training", "fixmatch")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_six_labels_of_each_class_are_learned_from(study: Path) -> None:
 def test_a_run_that_learns_from_unlabelled_pictures_tells_of_them(study: Path, variant: str) -> None:
     steps = pd.read_csv(study / f"plots/train/{variant}/{variant}-s0-steps.csv")
     classes = study / f"plots/train/{variant}/{variant}-s0-classes.csv"
-    if variant in ("baseline", "strong"):
+    if variant in ("baseline", "strong", "cutmix"):
         assert not set(UNLABELLED_PARTS) & set(steps.columns)
         assert not classes.exists()
         return
@@ -94,9 +95,11 @@ def test_the_report_says_what_unlabelled_pictures_were_worth(study: Path) -> Non
     assert "their pseudo-labels were right" in told
     figures = {file.stem for file in (study / "report/figures").glob("*.png")}
     assert {"unlabelled_pseudo_labels", "unlabelled_views_1", "unlabelled_views_2", "views_views_1"} <= figures
-    assert "views_views_3" not in figures
+    assert "views_views_3" in figures
+    assert "views_views_4" not in figures
     page = (study / "report/index.html").read_text()
     assert "Training pictures as they are, and as fixmatch sees them: weak views, strong views." in page
+    assert "Training pictures as they are, and as cutmix sees them: strong views, cutmix." in page
     assert "from_own_labels" in page  # the code that did it
 
 

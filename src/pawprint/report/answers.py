@@ -282,7 +282,8 @@ def _unlabelled_pictures(name: str, rows: Sequence[RunComparison], evidence: Evi
 
 def _view_pictures(name: str, rows: Sequence[RunComparison], evidence: Evidence) -> list[Picture]:
     """A sheet for each run whose views are other than those of the runs before it."""
-    specs = {repr(views(evidence.of_label[row.label], evidence.pictures)): row.label for row in reversed(rows)}
+    seen = {row.label: evidence.of_label[row.label] for row in reversed(rows)}
+    specs = {f"{views(spec, evidence.pictures)} {spec.mixing}": label for label, spec in seen.items()}
     pictures = []
     for number, label in enumerate(reversed(list(specs.values())), start=1):
         sheet = view_sheet(evidence.of_label[label], evidence.pictures)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
+from itertools import islice
 
+import numpy as np
+import torch
+
+from pawprint.data.batches import TrainBatches
 from pawprint.data.views import View, unlabelled_views, view_of
 from pawprint.types import Data, RunSpec
 
@@ -20,7 +25,17 @@ def view_sheet(spec: RunSpec, data: Data) -> dict[str, np.ndarray]:
     for title, view in views(spec, data).items():
         drawn = [view.draw(number, len(data.train)) for number in range(1, N_PASSES + 1)]
         sheet[title] = np.stack([view(images, of_pass, rows) for of_pass in drawn], axis=1)
-    return sheet
+    return sheet | ({spec.mixing: mixed(spec, data, len(rows))} if spec.mixing != "none" else {})
+
+
+def mixed(spec: RunSpec, data: Data, n: int) -> np.ndarray:
+    """The first pictures that the training learns from, views mixed two and two: (n, passes, H, W, C) uint8."""
+    full = min(spec.batch_size, len(data.train))  # of two batches at least one is: a pass may end in a smaller one
+    batches = islice(TrainBatches(data, spec).without_end(), 2 * math.ceil(n * N_PASSES / full))
+    images = torch.cat([batch.images for batch in batches])[: n * N_PASSES]
+    mean, std = (torch.tensor(values)[:, None, None] for values in (data.mean, data.std))
+    pixels = (255 * (images * std + mean)).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return pixels.reshape(n, N_PASSES, *pixels.shape[1:])
 
 
 def views(spec: RunSpec, data: Data) -> dict[str, View]:

@@ -56,13 +56,6 @@ class Checked:
     table: str | None  # its file in plots/check
 
 
-@dataclass(frozen=True)
-class Probed:
-    """What metrics/probe says of one probe of one training."""
-
-    numbers: dict[str, float | None]
-
-
 def main() -> None:
     """Write the table and the charts, and print the table."""
     study, _ = read_study(paths.PARAMS)
@@ -193,9 +186,7 @@ def _probed_curve(specs: list[RunSpec], probed: tuple[str, ...], probe: str, str
     for spec in specs:
         if spec.variant not in probed:
             continue
-        path, command = paths.probe_metrics(spec.variant), f"dvc repro probe@{spec.variant}"
-        findings = read_record(path, dict[str, dict[str, Probed]], command).get(probe, {})
-        numbers = findings[spec.key].numbers if spec.key in findings else {}
+        numbers = results.probed(spec, probe)
         rows += [
             [
                 *results.identity(spec).values(),
