@@ -14,13 +14,12 @@ import numpy as np
 import pandas as pd
 
 from pawprint import charts, paths
-from pawprint.diagnostics.gradient_norm import LAYER_PREFIX
 from pawprint.errors import DataError
 from pawprint.params import read_resolved
 from pawprint.plot_tables import IDENTITY, VALIDATION
 from pawprint.records import read_record
 from pawprint.tables import read_table
-from pawprint.types import CLASS_COUNTS, RunSpec, StudySettings
+from pawprint.types import CLASS_COUNTS, LAYER_QUANTITIES, RunSpec, StudySettings
 
 CURVES: dict[str, dict[str, type]] = {  # what is drawn of them
     "steps": dict.fromkeys([*charts.X_LABELS, "epoch"], int)
@@ -112,7 +111,7 @@ def diagnostics(specs: Sequence[RunSpec], of_layers: bool = False) -> pd.DataFra
     for spec in (spec for spec in specs if spec.diagnostics):
         path = paths.train_outputs(spec.variant).curves / f"{spec.key}-diagnostics.csv"
         measured = read_table(path, DIAGNOSTICS, f"dvc repro train@{spec.variant}").assign(**identity(spec))
-        parts.append(measured[measured["quantity"].str.startswith(LAYER_PREFIX) == of_layers])
+        parts.append(measured[measured["quantity"].str.startswith(LAYER_QUANTITIES) == of_layers])
     return pd.concat(parts[1:] or parts, ignore_index=True)
 
 

@@ -14,7 +14,8 @@ from pawprint.training import checkpoint, diagnose, loop, variant
 from pawprint.types import Conduct, Data, RunSpec, TrainOutputs
 
 NOW_AND_THEN = ("weight_gradients", "gradient_noise", "curvature", "weight_norm")
-ALL = ("layer_gradients", *NOW_AND_THEN)
+OF_LAYERS = ("layer_gradients", "layer_updates", "activations")
+ALL = (*OF_LAYERS, *NOW_AND_THEN)
 SGD: dict[str, Any] = {"optimizer": "sgd", "lr": 0.05, "momentum": 0.5, "diagnose_every_steps": 4}
 
 
@@ -49,12 +50,42 @@ def test_weights_and_generators_are_the_same_with_and_without(
     assert np.array_equal(numpy_state, np.random.get_state()[1])
 
 
-def test_a_model_with_running_statistics_is_left_alone(data: Data, resnet_spec: RunSpec) -> None:
-    plain, diagnosed = (run(replace(resnet_spec, diagnostics=d, diagnose_every_steps=1), data) for d in ((), ALL[:2]))
-    for one, other in zip(
-        plain.state.model.state_dict().values(), diagnosed.state.model.state_dict().values(), strict=True
-    ):
-        assert torch.equal(one, other)
+MODELS: dict[str, dict[str, Any]] = {
+    "mlp": {"model": "mlp", "dropout": 0.5},
+    "cnn": {"model": "cnn", "cnn_widths": (4, 8), "cnn_hidden": (8,), "dropout": 0.5},
+    "resnet18": {"model": "resnet18", "batch_size": 25, "epochs": 1, "ema_decay": 0.9},
+}
+POSSIBLE = [(model, name) for model in MODELS for name in OF_LAYERS]
+POSSIBLE += [("resnet18", "weight_gradients"), ("resnet18", "weight_norm")]
+
+
+@pytest.fixture(scope="module")
+def bare_runs() -> dict[str, loop.Training]:
+    """Trainings without diagnostics, by model; each is done once."""
+    return {}
+
+
+@pytest.mark.parametrize(("model", "diagnostic"), POSSIBLE)
+def test_each_diagnostic_leaves_each_model_to_the_bit(
+    data: Data, spec: RunSpec, model: str, diagnostic: Any, bare_runs: dict[str, loop.Training]
+) -> None:
+    """Weights, running statistics, averages, rows and generators; with batch normalization and with dropout."""
+    spec = replace(spec, **MODELS[model])
+    if model not in bare_runs:
+        bare_runs[model] = run(spec, data)
+        bare_runs[f"{model}, generator"] = torch.get_rng_state()
+    plain, diagnosed = bare_runs[model], run(replace(spec, diagnostics=(diagnostic,), diagnose_every_steps=1), data)
+    assert torch.equal(bare_runs[f"{model}, generator"], torch.get_rng_state())
+    assert_same(plain, diagnosed)
+    assert diagnosed.history.diagnostics
+
+
+def assert_same(one: loop.Training, other: loop.Training) -> None:
+    """To the bit, but for what the diagnostics measured."""
+    saved = (
+        checkpoint._packed({**t.state_dict(), "history": [t.history.steps, t.history.epochs]}) for t in (one, other)
+    )
+    assert next(saved) == next(saved)
 
 
 def test_the_first_step_and_every_so_many_are_measured(data: Data, spec: RunSpec) -> None:
@@ -110,6 +141,34 @@ def test_layers_gradients_are_those_of_each_step_and_make_its_norm(data: Data, s
     assert squares.to_numpy() ** 0.5 == pytest.approx(steps["gradient_norm_total"].to_numpy(), rel=1e-6)
     diverged = run(replace(spec, optimizer="sgd", lr=1e30, diagnostics=("layer_gradients",)), data)
     assert wide(diverged).index[-1] == diverged.history.tables()[0]["step"].iloc[-1]
+
+
+def test_updates_are_of_the_step_they_stand_beside(data: Data, spec: RunSpec) -> None:
+    """Plain SGD: rate times gradient. A step clipped to nothing moves nothing, one that diverges is not taken."""
+    spec = replace(spec, optimizer="sgd", lr=0.05, diagnostics=("layer_updates", "layer_gradients", "weight_norm"))
+    spec = replace(spec, mlp_widths=(), diagnose_every_steps=3)
+    training = run(spec, data)
+    measured = wide(training).loc[[1, 3, 21]]
+    n_weights = sum(parameter.numel() for parameter in training.state.model.parameters())
+    norm = (measured["weight_norm"] ** 2 + measured["bias_norm"] ** 2) ** 0.5
+    expected = 0.05 * measured["gradient_of_layer_1"] * n_weights**0.5 / norm
+    assert measured["update_ratio_of_layer_1"].to_numpy() == pytest.approx(expected.to_numpy(), rel=1e-4)
+    clipped = wide(run(replace(spec, clip_norm=1e-20), data))
+    assert clipped["update_ratio_of_layer_1"].dropna().max() < 1e-15
+    diverged = run(replace(spec, mlp_widths=(8,), lr=1e30, diagnose_every_steps=1), data)
+    assert diverged.diverged
+    assert wide(diverged)["update_ratio_of_layer_1"].notna().sum() == diverged.state.step
+
+
+@pytest.mark.parametrize("objective", ["self_training", "fixmatch"])
+def test_layers_are_measured_where_unlabelled_pictures_are_learned_from(
+    data: Data, spec: RunSpec, objective: Any
+) -> None:
+    few = replace(data, unlabelled=data.train)
+    spec = replace(spec, objective=objective, unlabelled_ratio=2, diagnose_every_steps=1, ema_decay=0.9, dropout=0.5)
+    plain, diagnosed = run(spec, few), run(replace(spec, diagnostics=OF_LAYERS), few)
+    assert_same(plain, diagnosed)
+    assert wide(diagnosed).notna().all(axis=None)
 
 
 @pytest.mark.parametrize("killed_at", [2, 5, 9])

@@ -118,7 +118,7 @@ def diagnosed_step(
     with uninterrupted():
         train_step(t, objective, batch, log_step)
         if diagnosis:
-            t.history.add_diagnostics(step, t.state.examples_seen, diagnosis.of(t.state.model))
+            t.history.add_diagnostics(step, t.state.examples_seen, diagnosis.of(t.state.model, not t.diverged))
 
 
 def train_step(t: Training, objective: Objective, batch: Batch, log_step: Log) -> None:
