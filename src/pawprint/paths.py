@@ -55,6 +55,7 @@ TRAINING_CODE = (
     "diagnostics/curvature.py",
     "diagnostics/gradient_noise.py",
     "diagnostics/gradient_norm.py",
+    "diagnostics/histograms.py",
     "diagnostics/layer_updates.py",
     "diagnostics/layers.py",
     "diagnostics/probe_loss.py",

@@ -72,7 +72,8 @@ def train(case: Case, batch_size: int = 16) -> tuple[pd.DataFrame, pd.DataFrame]
         rows.append({"step": step, "training_loss": loss.item(), "learning_rate": case.lr, **gradient_norm(model)})
         optimizer.step()
         if diagnosis:
-            history.add_diagnostics(step, step * batch_size, diagnosis.of(model))
+            diagnosis.see_step(model)
+            history.add_diagnostics(step, step * batch_size, diagnosis.values)
     return history.diagnostics_table(), pd.DataFrame(rows)
 
 

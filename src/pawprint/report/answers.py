@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pawprint import charts, paths
+from pawprint import charts, paths, results
 from pawprint.comparison import RunComparison
 from pawprint.errors import DataError
+from pawprint.figures.histograms import histograms_figure
 from pawprint.figures.layers import layers_figure
 from pawprint.figures.pseudo_labels import PANELS, pseudo_labels_figure
 from pawprint.figures.strength import strength_figure
@@ -182,7 +183,8 @@ def _question(name: str, variants: Sequence[str], evidence: Evidence, states: di
     ]
     if not pictures:
         raise DataError(f"{paths.COMPARISON_CHARTS / name}.png: no such file; run: {AGAIN}")
-    pictures += _layer_pictures(name, rows, evidence) + _pictures_about(about, name, rows, evidence)
+    pictures += _layer_pictures(name, rows, evidence) + _histogram_pictures(name, rows, evidence)
+    pictures += _pictures_about(about, name, rows, evidence)
     table = _even([_run_line(row, evidence.of_run(row, evidence.epochs)) for row in rows])
     if about == "unlabelled":
         for row, line in zip(rows, table, strict=True):
@@ -276,6 +278,19 @@ def _layer_pictures(name: str, rows: Sequence[RunComparison], evidence: Evidence
             file = f"{name}_{quantity.removesuffix('_of_layer_')}_of_layers"
             text = f"{words}, by run: layers from the input (top) to the output."
             pictures.append(_picture(file, layers_figure(layers, quantity), text))
+    return pictures
+
+
+def _histogram_pictures(name: str, rows: Sequence[RunComparison], evidence: Evidence) -> list[Picture]:
+    """A sheet for each run, of all its seeds, where all the runs have histograms."""
+    specs = {row.label: [s for s in evidence.specs if (s.variant, s.run) == (row.variant, row.run)] for row in rows}
+    if not all("histograms" in spec.diagnostics for own in specs.values() for spec in own):
+        return []
+    pictures = []
+    for number, (label, own) in enumerate(specs.items(), start=1):
+        figure = histograms_figure(pd.concat(map(results.histograms, own)), label)
+        words = f"How weights, gradients and updates of {label} are spread at each step, from the input (top) down."
+        pictures.append(_picture(f"{name}_histograms_{number}", figure, words))
     return pictures
 
 

@@ -14,6 +14,7 @@ from pawprint.diagnostics.activations import Activations
 from pawprint.diagnostics.curvature import curvature, curvature_along_step, stability_bound
 from pawprint.diagnostics.gradient_noise import gradient_noise
 from pawprint.diagnostics.gradient_norm import layer_gradients
+from pawprint.diagnostics.histograms import Histograms, gradients, histograms
 from pawprint.diagnostics.layer_updates import layer_updates
 from pawprint.diagnostics.layers import Weights, change, copied, weights
 from pawprint.diagnostics.probe_loss import Objective, ProbeLoss
@@ -34,19 +35,29 @@ OF_EACH_STEP = "layer_gradients"  # of the batch that is learned from, as backwa
 class Diagnosis:
     """One measurement under way: of the weights before the step, and what the step is still to bring."""
 
-    values: dict[str, float]
+    names: tuple[str, ...]  # of the diagnostics
+    values: dict[str, float] = field(default_factory=dict)  # by quantity
+    histograms: Histograms = field(default_factory=dict)
     probe: ProbeLoss | None = None  # along whose step the curvature is wanted
     before: Weights = field(default_factory=dict)  # whose change is wanted
 
-    def of(self, after: nn.Module, is_taken: bool = True) -> dict[str, float]:
-        """All that was measured, by quantity; `after` is the model when the step is done, or left out (diverged)."""
-        found = dict(self.values)
+    def see_gradients(self, model: nn.Module) -> None:
+        """As backward left them."""
+        if "histograms" in self.names:
+            self.histograms |= histograms("gradients", gradients(bare(model)))
+
+    def see_step(self, after: nn.Module, is_taken: bool = True) -> None:
+        """`after` is the model when the step is done, or is left out as it diverged."""
         if self.probe:
             with preserve_rng():
-                found |= curvature_along_step(self.probe, bare(after))
-        if is_taken:
-            found |= layer_updates(self.before, change(self.before, weights(bare(after))))
-        return found
+                self.values |= curvature_along_step(self.probe, bare(after))
+        if not is_taken:
+            return
+        changed = change(self.before, weights(bare(after)))
+        if "layer_updates" in self.names:
+            self.values |= layer_updates(self.before, changed)
+        if "histograms" in self.names:
+            self.histograms |= histograms("updates", changed)
 
 
 class Diagnostics:
@@ -61,7 +72,7 @@ class Diagnostics:
     def begin(self, state: TrainState) -> Diagnosis:
         """Measure the weights as they are; nothing of `state` changes, nor do the random generators."""
         model, names = bare(state.model), self.spec.diagnostics
-        diagnosis = Diagnosis({})
+        diagnosis = Diagnosis(names)
         with preserve_rng():
             if set(names) & set(OF_PROBE):
                 probe = ProbeLoss(model, self.objective, self.batch, N_COSTLY)
@@ -70,8 +81,10 @@ class Diagnostics:
             if "activations" in names:
                 self.activations = self.activations or Activations(model, self.batch.images[:N_SHOWN])
                 diagnosis.values |= self.activations.measure(model)
-        if "layer_updates" in names:
+        if {"layer_updates", "histograms"} & set(names):
             diagnosis.before = copied(weights(model))
+        if "histograms" in names:
+            diagnosis.histograms |= histograms("weights", diagnosis.before)
         return diagnosis
 
     def _of_probe(self, probe: ProbeLoss, state: TrainState) -> dict[str, float]:
