@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from pawprint.diagnostics.histograms import BINS, EDGES, gradients, histograms
-from pawprint.diagnostics.layers import weights
+from pawprint.diagnostics.histograms import BINS, EDGES, histograms
+from pawprint.diagnostics.layers import gradients, weights
 
 
 def test_edges_ascend_symmetrically_around_zero_and_every_bin_has_a_name() -> None:

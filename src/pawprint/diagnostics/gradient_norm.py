@@ -11,7 +11,7 @@ number of weights, so that a wide layer's would stand above a narrow one's in a 
 import torch
 from torch import nn
 
-from pawprint.diagnostics.layers import layers
+from pawprint.diagnostics.layers import gradients
 from pawprint.types import GRADIENT
 
 
@@ -30,9 +30,16 @@ def layer_gradients(model: nn.Module) -> dict[str, float]:
 
     A layer without a gradient is left out.
     """
-    found = {}
-    for name, layer in layers(model).items():
-        gradients = [p.grad.reshape(-1) for p in layer.parameters(recurse=False) if p.grad is not None]
-        if gradients:
-            found[GRADIENT + name] = torch.cat(gradients).double().square().mean().sqrt().item()
-    return found
+    of_layers = gradients(model)
+    sizes = {name: sum(tensor.numel() for tensor in tensors) for name, tensors in of_layers.items()}
+    device = next((tensors[0].device for tensors in of_layers.values()), None)
+    # Taken once: asking for new memory at each layer costs most of the time.
+    squares = torch.empty(max(sizes.values(), default=0), dtype=torch.float64, device=device)
+    return {GRADIENT + name: _root_mean_square(tensors, squares[: sizes[name]]) for name, tensors in of_layers.items()}
+
+
+def _root_mean_square(tensors: list[torch.Tensor], squares: torch.Tensor) -> float:
+    """`squares` is where they are worked out, as many as there are values."""
+    for tensor, own in zip(tensors, squares.split([tensor.numel() for tensor in tensors]), strict=True):
+        own.view(tensor.shape).copy_(tensor)
+    return squares.square_().mean().sqrt().item()

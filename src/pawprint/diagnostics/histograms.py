@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
-from torch import nn
 
-from pawprint.diagnostics.layers import Weights, layers
+from pawprint.diagnostics.layers import Weights
 
 Kind = Literal["weights", "gradients", "updates"]
 KINDS: tuple[Kind, ...] = ("weights", "gradients", "updates")
@@ -33,18 +33,10 @@ def histograms(kind: Kind, values: Weights) -> Histograms:
     return {(kind, name): _counts(tensors) for name, tensors in values.items()}
 
 
-def gradients(model: nn.Module) -> Weights:
-    """As they are at the moment; a layer without any is left out."""
-    own = {name: [p.grad for p in layer.parameters(recurse=False) if p.grad is not None]
-           for name, layer in layers(model).items()}  # fmt: skip
-    return {name: tensors for name, tensors in own.items() if tensors}
-
-
 def _counts(tensors: list[torch.Tensor]) -> list[int]:
-    values = torch.cat([tensor.reshape(-1) for tensor in tensors])
-    is_finite = values.isfinite()
-    n_finite = int(is_finite.sum())
-    values = values if n_finite == len(values) else values[is_finite]
-    edges = torch.tensor(EDGES, dtype=values.dtype, device=values.device)
-    bins = torch.bucketize(values, edges, right=True, out_int32=True)
-    return [sum(tensor.numel() for tensor in tensors) - n_finite, *torch.bincount(bins, minlength=len(BINS)).tolist()]
+    """By sorting, which is faster than a search for each value's bin."""
+    values = np.concatenate([tensor.detach().float().cpu().numpy().ravel() for tensor in tensors])
+    values.sort()  # what is no number comes last
+    first, end = np.searchsorted(values, [-np.inf], side="right"), np.searchsorted(values, [np.inf])
+    cuts = np.concatenate([first, np.searchsorted(values, np.array(EDGES, dtype=values.dtype)), end])
+    return [len(values) - int(cuts[-1] - cuts[0]), *np.diff(cuts).tolist()]

@@ -20,6 +20,13 @@ def weights(model: nn.Module) -> Weights:
     return {name: tensors for name, tensors in own.items() if tensors}
 
 
+def gradients(model: nn.Module) -> Weights:
+    """As they are at the moment; a layer without any is left out."""
+    own: Weights = {name: [p.grad for p in layer.parameters(recurse=False) if p.grad is not None]
+           for name, layer in layers(model).items()}  # fmt: skip
+    return {name: tensors for name, tensors in own.items() if tensors}
+
+
 def copied(weights: Weights) -> Weights:
     return {name: [tensor.clone() for tensor in tensors] for name, tensors in weights.items()}
 

@@ -14,9 +14,9 @@ from pawprint.diagnostics.activations import Activations
 from pawprint.diagnostics.curvature import curvature, curvature_along_step, stability_bound
 from pawprint.diagnostics.gradient_noise import gradient_noise
 from pawprint.diagnostics.gradient_norm import layer_gradients
-from pawprint.diagnostics.histograms import Histograms, gradients, histograms
+from pawprint.diagnostics.histograms import Histograms, histograms
 from pawprint.diagnostics.layer_updates import layer_updates
-from pawprint.diagnostics.layers import Weights, change, copied, weights
+from pawprint.diagnostics.layers import Weights, change, copied, gradients, weights
 from pawprint.diagnostics.probe_loss import Objective, ProbeLoss
 from pawprint.diagnostics.weight_gradients import Weight, choose, weight_gradients
 from pawprint.diagnostics.weight_norm import weight_norm
