@@ -85,7 +85,7 @@ lint: $(READY) ## ruff, mypy, import-linter, deptry
 pdf: ## a study's report as PDF, by XeLaTeX, from what `report` left (STUDY=studies/digits): report.pdf
 	@scripts/pdf $(or $(STUDY),.)
 
-bench: $(READY) ## side-by-side ratios: step, epoch, small_model, startup, tta (BENCH="step epoch" for some)
+bench: $(READY) ## side-by-side ratios: step, epoch, small_model, startup, tta, diagnostics (BENCH="step epoch" for some)
 	@$(RUN) PYTHONPATH=src python -m benchmarks $(BENCH)
 
 requirements: $(READY) ## resolve pyproject.toml into requirements*.txt anew

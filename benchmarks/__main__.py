@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks import epoch, small_model, startup, step, tta
+from benchmarks import diagnostics, epoch, small_model, startup, step, tta
 from benchmarks.ratio import Comparison, Range
 from pawprint import atomic
 from pawprint.params import nearest
@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
     "small_model": small_model.run,
     "startup": startup.run,
     "tta": tta.run,
+    "diagnostics": diagnostics.run,
 }
 BUSY_LOAD = 0.5  # processes that want a core, averaged over the last minute
 

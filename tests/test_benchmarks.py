@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from benchmarks import small_model, tta
+from benchmarks import diagnostics, small_model, tta
 from benchmarks.ratio import Comparison, Range, Work, in_turn, timed
 from benchmarks.step import noise as pictures_of_noise
 
@@ -111,6 +111,19 @@ def test_each_set_of_views_is_timed_against_the_plain_pass() -> None:
     assert [row.benchmark for row in rows] == [
         f"tta, {name}, {n} passes, 32 px"
         for name, n in (("flip", 2), ("crops", 6), ("rotations", 3), ("scales", 3), ("all", 11))
+    ]
+    assert all(row.theirs_seconds == rows[0].theirs_seconds for row in rows)
+    assert all(len(row.ours_seconds) == 2 and row.ratio.low > 0 for row in rows)
+
+
+def test_each_diagnostic_is_timed_against_the_bare_step() -> None:
+    names = ("layer_gradients", "histograms", "weight_norm")
+    rows = diagnostics.compare("mlp", pictures_of_noise(pixels=8, n_train=40), names, n_steps=2, repeats=2)
+    assert [row.benchmark for row in rows] == [
+        "default: gradient norms, each step, mlp, 8 px",
+        "layer_gradients, each step, mlp, 8 px",
+        "histograms, one step in 50, mlp, 8 px",
+        "weight_norm, one step in 50, mlp, 8 px",
     ]
     assert all(row.theirs_seconds == rows[0].theirs_seconds for row in rows)
     assert all(len(row.ours_seconds) == 2 and row.ratio.low > 0 for row in rows)

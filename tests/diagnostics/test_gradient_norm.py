@@ -4,6 +4,9 @@ import pytest
 import torch
 
 from pawprint.diagnostics.gradient_norm import gradient_norm, layer_gradients
+from pawprint.diagnostics.layers import layers
+from pawprint.models import build_model
+from pawprint.types import Data, RunSpec
 
 
 def test_norms_of_known_gradients() -> None:
@@ -26,3 +29,14 @@ def test_a_layers_gradients_are_their_root_mean_square_in_the_models_order() -> 
     model[2].weight.grad = torch.tensor([[float("inf")]])
     assert list(layer_gradients(model)) == ["gradient_of_layer_0", "gradient_of_layer_2"]
     assert math.isinf(layer_gradients(model)["gradient_of_layer_2"])
+
+
+def test_layers_gradients_are_to_the_bit_those_of_the_plain_formula(data: Data, resnet_spec: RunSpec) -> None:
+    model = build_model(resnet_spec, data)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn_like(parameter) * 1e-3
+    measured = layer_gradients(model)
+    for name, layer in layers(model).items():
+        values = torch.cat([p.grad.reshape(-1) for p in layer.parameters(recurse=False) if p.grad is not None])
+        assert measured[f"gradient_of_layer_{name}"] == values.double().square().mean().sqrt().item()
+    assert len(measured) == 41

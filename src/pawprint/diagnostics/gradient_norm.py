@@ -11,7 +11,8 @@ number of weights, so that a wide layer's would stand above a narrow one's in a 
 import torch
 from torch import nn
 
-LAYER_PREFIX = "gradient_of_layer_"  # then the layer's name in the model, e.g. `layer1.0.conv1`
+from pawprint.diagnostics.layers import gradients
+from pawprint.types import GRADIENT
 
 
 def gradient_norm(model: nn.Module) -> dict[str, float]:
@@ -27,11 +28,18 @@ def gradient_norm(model: nn.Module) -> dict[str, float]:
 def layer_gradients(model: nn.Module) -> dict[str, float]:
     """`gradient_of_layer_<name>`: the root mean square over a layer's weights and biases, in the model's order.
 
-    A layer is a module that has parameters of its own; one without a gradient is left out.
+    A layer without a gradient is left out.
     """
-    found = {}
-    for name, layer in model.named_modules():
-        gradients = [p.grad.reshape(-1) for p in layer.parameters(recurse=False) if p.grad is not None]
-        if gradients:
-            found[LAYER_PREFIX + name] = torch.cat(gradients).double().square().mean().sqrt().item()
-    return found
+    of_layers = gradients(model)
+    sizes = {name: sum(tensor.numel() for tensor in tensors) for name, tensors in of_layers.items()}
+    device = next((tensors[0].device for tensors in of_layers.values()), None)
+    # Taken once: asking for new memory at each layer costs most of the time.
+    squares = torch.empty(max(sizes.values(), default=0), dtype=torch.float64, device=device)
+    return {GRADIENT + name: _root_mean_square(tensors, squares[: sizes[name]]) for name, tensors in of_layers.items()}
+
+
+def _root_mean_square(tensors: list[torch.Tensor], squares: torch.Tensor) -> float:
+    """`squares` is where they are worked out, as many as there are values."""
+    for tensor, own in zip(tensors, squares.split([tensor.numel() for tensor in tensors]), strict=True):
+        own.view(tensor.shape).copy_(tensor)
+    return squares.square_().mean().sqrt().item()

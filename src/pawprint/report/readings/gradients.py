@@ -25,8 +25,8 @@ import numpy as np
 import pandas as pd
 
 from pawprint.comparison import RunComparison
-from pawprint.diagnostics.gradient_norm import LAYER_PREFIX
 from pawprint.report.readings import Reading
+from pawprint.types import GRADIENT
 
 SPAN = 20  # steps of the moving average
 GROWN = 10.0
@@ -56,7 +56,7 @@ class Sign:
 
 
 def signs(steps: pd.DataFrame, layers: pd.DataFrame) -> list[Sign]:
-    """`steps` and `layers`: one run's, all seeds; `layers` may be empty."""
+    """`steps` and `layers`: one run's, all seeds; `layers` may hold no gradients, and whatever else of layers."""
     norm = _mean_log(steps.pivot(index="step", columns="seed", values="gradient_norm_total"))
     loss = steps.groupby("step")["training_loss"].mean()
     by_layer = _by_layer(layers)
@@ -129,12 +129,12 @@ def _over_depth(by_layer: pd.DataFrame) -> list[Sign]:
 
 def _by_layer(layers: pd.DataFrame) -> pd.DataFrame:
     """Logarithms (steps, layers), mean over seeds, the layers in the model's order."""
-    if layers.empty:
+    names = [str(name).removeprefix(GRADIENT) for name in layers["quantity"].unique() if name.startswith(GRADIENT)]
+    if not names:
         return pd.DataFrame()
-    names = [str(name).removeprefix(LAYER_PREFIX) for name in layers["quantity"].unique()]
     values = {
         name: _mean_log(
-            layers[layers["quantity"] == LAYER_PREFIX + name].pivot(index="step", columns="seed", values="value")
+            layers[layers["quantity"] == GRADIENT + name].pivot(index="step", columns="seed", values="value")
         )
         for name in names
     }
