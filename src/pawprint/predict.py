@@ -1,8 +1,8 @@
 """`pawprint predict`: what a trained model makes of pictures, from the model's folder alone.
 
 A picture goes through the model as the test set does; the pictures of the test set, asked for in its order, get the
-very bytes of the stage `test`. (In other company a picture's numbers may differ in the seventh digit: a batch of another
-size is summed in another order.)
+very bytes of the stage `test`. (In other company a picture's numbers may differ in the seventh digit: a batch of
+another size is summed in another order.)
 """
 
 import json
@@ -13,11 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from pawprint.data.batches import in_order
 from pawprint.data.faults import readable
-from pawprint.errors import PawprintError
-from pawprint.trained_model import Trained, find_model, open_model
-from pawprint.training.evaluate import BATCH_SIZE, log_probabilities
+from pawprint.trained_model import Trained, find_model, open_model, probabilities_of
 
 
 @dataclass(frozen=True)
@@ -38,11 +35,7 @@ class Prediction:
 def predict(pictures: Sequence[Path], model: str | None = None) -> Prediction:
     """Answer all pictures, or none: DataError names every one that cannot be used."""
     opened = open_model(find_model(model), pictures)
-    images = (images for images, _ in in_order(opened.pictures, BATCH_SIZE))
-    probabilities = log_probabilities(opened.network, images, opened.data).exp().float().numpy()
-    if not np.isfinite(probabilities).all():
-        raise PawprintError(f"{opened.folder}: the model's answers are not finite: its weights are of no use")
-    return Prediction(opened.folder, opened.trained, list(pictures), probabilities)
+    return Prediction(opened.folder, opened.trained, list(pictures), probabilities_of(opened))
 
 
 def as_text(prediction: Prediction, top: int) -> list[str]:

@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass as validated
 from torch import nn
 
 from pawprint import paths
+from pawprint.data.batches import in_order
 from pawprint.data.decode import RESIZE, Unusable, read_picture
 from pawprint.data.faults import readable
 from pawprint.errors import DataError, PawprintError, SettingsError
@@ -24,6 +25,7 @@ from pawprint.models import build_model
 from pawprint.params import BASELINE, nearest, read_study
 from pawprint.records import read_record
 from pawprint.training.checkpoint import load_weights
+from pawprint.training.evaluate import BATCH_SIZE, log_probabilities
 from pawprint.types import Data, RunSpec, Split
 
 LENIENT = ConfigDict(strict=True, extra="ignore")  # run.json holds more than is asked of it here
@@ -74,6 +76,15 @@ def open_model(folder: Path, pictures: Sequence[Path]) -> Opened:
     return Opened(folder, trained, network, data)
 
 
+def probabilities_of(opened: Opened) -> np.ndarray:
+    """What the model answers to the pictures, (N, K) float32; PawprintError if that is no number."""
+    batches = (images for images, _ in in_order(opened.pictures, BATCH_SIZE))
+    probabilities = log_probabilities(opened.network, batches, opened.data).exp().float().numpy()
+    if not np.isfinite(probabilities).all():
+        raise PawprintError(f"{opened.folder}: the model's answers are not finite: its weights are of no use")
+    return probabilities
+
+
 def find_model(name: str | None, argument: str = "--model") -> Path:
     """The folder of a variant's first seed, or the folder given; the baseline's, or else any, where none is.
 
@@ -94,7 +105,9 @@ def find_model(name: str | None, argument: str = "--model") -> Path:
             f" `dvc pull {name}` brings what a study's dvc.lock knows, `dvc repro` trains it"
         )
     if not paths.PARAMS.is_file():
-        raise SettingsError([f"{argument} {name}: no such folder, and no {paths.PARAMS} that could name such a variant"])
+        raise SettingsError(
+            [f"{argument} {name}: no such folder, and no {paths.PARAMS} that could name such a variant"]
+        )
     variants = list(read_study(paths.PARAMS)[0].variants)
     if name not in variants:
         raise SettingsError([f"{argument} {name}: neither a folder nor a variant; {nearest(name, variants)}"])

@@ -36,7 +36,7 @@ def evidence_figure(
     n_across = min(n_across, max((len(group) for _, group in groups), default=1))
     n_rows = sum(-(-len(group) // n_across) for _, group in groups)
     width = max(n_across * n_panels * (PANEL + MARGIN) + MARGIN, 4.0)
-    height = HEADING * (1 + len(groups)) + n_rows * (PANEL + TITLE + MARGIN)
+    height = HEADING * (1 + sum(bool(heading) for heading, _ in groups)) + n_rows * (PANEL + TITLE + MARGIN)
     figure = Figure(figsize=(width, height))
     figure.text(MARGIN / width, 1 - 0.05 / height, title, fontsize=11, va="top", parse_math=False)
     top = HEADING

@@ -33,10 +33,7 @@ def filters_figure(filters: np.ndarray, title: str) -> Figure:
     n_columns = min(N_COLUMNS, len(filters))
     largest = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
     scaled = np.nan_to_num(filters / np.where(largest > 0, largest, 1))
-    if filters.shape[1] == 3:
-        tiles = (scaled.transpose(0, 2, 3, 1) + 1) / 2
-    else:
-        tiles = scaled[:, 0]
+    tiles = (scaled.transpose(0, 2, 3, 1) + 1) / 2 if filters.shape[1] == 3 else scaled[:, 0]
     side = min(LARGEST_TILE_INCHES, WIDTH_INCHES / n_columns)
     n_rows = -(-len(tiles) // n_columns)
     figure, axes = _figure(n_columns * side * (1 + GAP), n_rows * side * (1 + GAP), title)
@@ -49,12 +46,12 @@ def slices_figure(kernels: np.ndarray, title: str) -> Figure:
     """`kernels`: (filters, channels, h, w), a row a filter and a column a channel that it reads; one scale for all."""
     n_filters, n_channels = kernels.shape[:2]
     side = 0.5
-    figure, axes = _figure((n_channels + 1) * side, (n_filters + 0.6) * side, title)
+    figure, axes = _figure((n_channels + 1) * side, (n_filters + 1) * side, title)
     largest = float(np.nan_to_num(np.abs(kernels)).max()) or 1.0
     height, width = _show(axes, kernels.reshape(-1, *kernels.shape[2:]), n_channels, SIGNED, (-largest, largest))
     axes.set_xticks([width * (c + 0.5 - GAP / 2) for c in range(n_channels)], [str(c) for c in range(n_channels)])
     axes.set_yticks([height * (f + 0.5 - GAP / 2) for f in range(n_filters)], [str(f) for f in range(n_filters)])
-    axes.set(xlabel="channel that is read", ylabel="filter")
+    axes.set(xlabel="channel", ylabel="filter")
     axes.tick_params(length=0, labelsize=8)
     axes.spines[:].set_visible(False)
     return figure

@@ -48,7 +48,7 @@ class Evidence:
         """How it was made."""
         if self.layer is None:
             return "input gradients, as the network has no convolution"
-        return f"Grad-CAM at {self.layer}, {self.resolution[0]} x {self.resolution[1]} places"
+        return f"Grad-CAM at {self.layer}, {self.resolution[0]} × {self.resolution[1]} places"
 
 
 def last_maps(calls: Sequence[Call]) -> Call | None:
@@ -84,13 +84,13 @@ def evidence(model: nn.Module, images: torch.Tensor, classes: torch.Tensor, call
         except RuntimeError as error:
             if "grad" not in str(error):
                 raise
-            where = layer.label if layer else "the input"
+            where = layer.title if layer else "the input"
             raise NoGradient(f"no gradient reaches {where}: {str(error).partition(chr(10))[0]}") from error
     maps = maps.detach()
     enlarged = LayerAttribution.interpolate(maps, size, interpolate_mode="bilinear")
     return Evidence(
         method="Grad-CAM" if layer else "input gradients",
-        layer=layer.label if layer else None,
+        layer=layer.title if layer else None,
         resolution=(maps.shape[2], maps.shape[3]),
         maps=enlarged[:, 0].cpu(),
     )

@@ -2,7 +2,7 @@
 
 A unit (a channel of maps, a feature of a vector) is *near constant* if its standard deviation over pictures and places
 is below `NEAR_CONSTANT` of the layer's (the root of the mean of its units' variances): whatever it is shown, the next
-layer gets the same from it, which a bias could give. A dead ReLU is one kind; a saturated or never used unit is another.
+layer gets the same from it, which a bias could give. A dead ReLU is one kind, a saturated unit another.
 """
 
 from __future__ import annotations
@@ -65,4 +65,4 @@ def near_constant(output: torch.Tensor) -> torch.Tensor:
 
 
 def _titled(call: Call) -> str:
-    return f"layer {call.label}, {call.kind}"
+    return f"{call.title}, {call.kind}"

@@ -67,6 +67,12 @@ class ModelGraph:
         return operation
 
 
+def why_untraceable(error: Exception) -> str:
+    """The kind of torch.fx's error, and its first sentence."""
+    first_sentence = str(error).partition(". ")[0].partition("\n")[0]
+    return f"{type(error).__name__}: {first_sentence}"
+
+
 def boxes(graph: ModelGraph) -> list[Boxes]:
     """The graph to draw, and after it what is inside its blocks."""
     by_name = {node: _box(operation) for node, operation in graph.operations.nodes(data="operation")}
@@ -93,8 +99,7 @@ def model_graph(model: nn.Module, images: torch.Tensor) -> ModelGraph:
         try:
             return _traced(model, (images[:1],), title)
         except UNTRACEABLE as error:
-            first_sentence = str(error).partition(". ")[0].partition("\n")[0]
-            why_not = f"{type(error).__name__}: {first_sentence}"
+            why_not = why_untraceable(error)
     return ModelGraph(title, _chain(model, images[:1]), False, why_not)
 
 
@@ -155,7 +160,7 @@ def _sources(node: fx.Node) -> list[fx.Node]:
 
 
 def _shape(node: fx.Node) -> tuple[int, ...]:
-    meta = node.meta.get("tensor_meta")
+    meta: Any = node.meta.get("tensor_meta")
     while isinstance(meta, tuple) and not hasattr(meta, "shape") and meta:
         meta = meta[0]  # of several outputs the first
     return tuple(meta.shape[1:]) if hasattr(meta, "shape") else ()
@@ -181,8 +186,8 @@ def _of_module(name: str, module: nn.Module, shape: tuple[int, ...]) -> Operatio
 
 def _box(operation: Operation) -> Box:
     kind = "" if operation.kind == operation.name else f"  {operation.kind}"
-    shape = " × ".join(map(str, operation.shape))
-    return Box(operation.name + kind, "   ".join(filter(None, (operation.detail, shape and f"gives {shape}"))), operation.role)
+    gives = f"gives {' × '.join(map(str, operation.shape))}" if operation.shape else ""
+    return Box(operation.name + kind, "   ".join(filter(None, (operation.detail, gives))), operation.role)
 
 
 def _detail(module: nn.Module) -> str:

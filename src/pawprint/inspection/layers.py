@@ -44,6 +44,11 @@ class Call:
         return f"{name} (call {self.number})" if self.n_calls > 1 else name
 
     @property
+    def title(self) -> str:
+        """The label, said to be a layer's where it is but a number, as in nn.Sequential."""
+        return f"layer {self.label}" if self.label[0].isdecimal() else self.label
+
+    @property
     def kind(self) -> str:
         return type(self.module).__name__
 

@@ -50,6 +50,7 @@ from torch import fx, nn
 
 from pawprint.data.batches import in_order, standardize
 from pawprint.figures.firing import FiringRow, firing_figure
+from pawprint.inspection.graph import UNTRACEABLE, why_untraceable
 from pawprint.probes import ProbeSubject
 from pawprint.training.evaluate import BATCH_SIZE, eval_mode
 from pawprint.types import STRICT, Data, Finding
@@ -139,7 +140,7 @@ def run(subject: ProbeSubject, settings: Settings) -> Finding:
     with eval_mode(subject.model):
         try:
             traced = fx.symbolic_trace(subject.model)
-        except (TypeError, ValueError, RuntimeError, AttributeError, LookupError, AssertionError) as error:
+        except UNTRACEABLE as error:
             return _untraceable(subject.model, error)
         activations = find_activations(traced)
         fires, is_finite = _measure(traced, [a for a in activations if a.can_die], subject.data)
@@ -273,10 +274,9 @@ def _measure(traced: fx.GraphModule, watched: list[Activation], data: Data) -> t
 
 
 def _untraceable(model: nn.Module, error: Exception) -> Finding:
-    first_sentence = str(error).partition(". ")[0].partition("\n")[0]
     return _no_verdict(
-        f"torch.fx cannot trace {type(model).__name__} ({type(error).__name__}: {first_sentence}): its activations "
-        "were not looked into",
+        f"torch.fx cannot trace {type(model).__name__} ({why_untraceable(error)}): "
+        "its activations were not looked into",
         "move branches that depend on values out of `forward`, or mark the function that holds them with torch.fx.wrap",
     )
 

@@ -41,12 +41,12 @@ def run(subject: ProbeSubject, settings: Settings) -> Finding:
     seen = [Seen(*pair) for pair in zip(chosen, activations(subject.model, subject.fed(rows), chosen), strict=True)]
     if not all(layer.output.isfinite().all() for layer in seen):
         return _finding({}, "activations are not finite: the training diverged")
-    shares = {layer.call.label: near_constant(layer.output).double().mean().item() for layer in seen}
+    shares = {layer.call.title: near_constant(layer.output).double().mean().item() for layer in seen}
     numbers = {"n_pictures": len(rows), "n_layers": len(seen), "near_constant_share_worst": max(shares.values())}
     worst = max(shares, key=lambda label: shares[label])
     reading = (
-        f"of {worst}'s units {100 * shares[worst]:.0f} % are near constant over {len(rows)} test pictures, the most of "
-        f"the {len(seen)} layers looked at ({', '.join(shares)})"
+        f"of the units of {worst} {100 * shares[worst]:.0f} % are near constant over {len(rows)} test pictures, "
+        f"of no layer more; looked at: {', '.join(shares)}"
     )
     by_layer = {f"near_constant_share_{label}": share for label, share in shares.items()}
     return _finding(numbers | by_layer, reading, _figure(subject, seen, rows[0]))

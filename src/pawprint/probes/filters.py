@@ -42,7 +42,7 @@ def run(subject: ProbeSubject, settings: Settings) -> Finding:
     call, filters = found
     norms = np.sqrt((filters**2).sum(axis=(1, 2, 3)))
     if not np.isfinite(norms).all():
-        return _finding({}, f"the weights of {call.label} are not finite: the training diverged")
+        return _finding({}, f"the weights of {call.title} are not finite: the training diverged")
     near_zero = norms <= settings.near_zero_percent / 100 * norms.max()
     rough = roughness(filters)
     numbers = {
@@ -51,8 +51,9 @@ def run(subject: ProbeSubject, settings: Settings) -> Finding:
         **({"roughness_median": float(np.nanmedian(rough))} if np.isfinite(rough).any() else {}),
     }
     shown = f"the first {N_SHOWN} of {len(filters)}" if len(filters) > N_SHOWN else f"all {len(filters)}"
-    title = f"{subject.name}: filters of {call.label}, {shown}"
-    return _finding(numbers, _reading(call.label, numbers), filters_figure(filters[:N_SHOWN], title))
+    colors = "0 is grey" if filters.shape[1] == 3 else "blue above 0, red below"
+    title = f"{subject.name}: filters of {call.title}, {shown}; {colors}"
+    return _finding(numbers, _reading(call.title, numbers), filters_figure(filters[:N_SHOWN], title))
 
 
 def _reading(layer: str, numbers: dict[str, float]) -> str:

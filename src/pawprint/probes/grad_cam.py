@@ -26,7 +26,7 @@ from pydantic.dataclasses import dataclass as validated
 from scipy.stats import ttest_ind
 
 from pawprint.figures.evidence import Seen, evidence_figure
-from pawprint.inspection.evidence import Evidence, NoGradient, central_share, evidence
+from pawprint.inspection.evidence import Evidence, NoGradient, central_share, evidence, last_maps
 from pawprint.inspection.layers import Call, calls_of, evenly
 from pawprint.probes import ProbeSubject
 from pawprint.types import STRICT, Finding
@@ -93,7 +93,9 @@ def _reading(numbers: dict[str, float], made: Evidence) -> str:
     if "right_minus_wrong_low" not in numbers:
         return reading
     low, high = (100 * numbers[f"right_minus_wrong_{end}"] for end in ("low", "high"))
-    apart = "right ones rest more on the middle" if low > 0 else "wrong ones do more so" if high < 0 else "no difference"
+    apart = (
+        "right ones rest more on the middle" if low > 0 else "wrong ones do more so" if high < 0 else "no difference"
+    )
     return f"{reading}; right less wrong: {low:.0f} to {high:.0f} points, {apart}"
 
 
@@ -101,18 +103,23 @@ def _figure(subject: ProbeSubject, calls: Sequence[Call], rows: dict[str, list[i
     """`rows`: kind of answer → pictures; `answers` (N, K): classes, the likeliest first."""
     labels = subject.data.test.labels
     other = np.where(answers[:, 0] == labels, answers[:, min(1, answers.shape[1] - 1)], labels)
-    headings = {"right": "right: the answer, and the second likeliest", "wrong": "wrong: the answer, and the true class"}
-    groups = []
+    headings = {
+        "right": "right: the answer, and the second likeliest",
+        "wrong": "wrong: the answer, and the true class",
+    }
+    groups, is_coarse = [], last_maps(calls) is not None
     for kind, of in rows.items():
         if of:
             maps = [_evidence(subject, calls, of, classes).maps.numpy() for classes in (answers[:, 0], other)]
             pairs = [(answers[row, 0], other[row]) for row in of]
             seen = [_seen(subject, *each) for each in zip(of, pairs, *maps, strict=True)]
             groups.append((headings[kind], seen))
-    return evidence_figure(groups, f"{subject.name}: where answers rest")
+    return evidence_figure(groups, f"{subject.name}: where answers rest", is_coarse)
 
 
-def _seen(subject: ProbeSubject, row: int, classes: tuple[int, int], of_answer: np.ndarray, of_other: np.ndarray) -> Seen:
+def _seen(
+    subject: ProbeSubject, row: int, classes: tuple[int, int], of_answer: np.ndarray, of_other: np.ndarray
+) -> Seen:
     test, probabilities = subject.data.test, subject.unaltered.probabilities[row]
     titles = [f"{_name(subject, k)}\n{100 * probabilities[k]:.1f} %" for k in classes]
     maps = list(zip(titles, (of_answer, of_other), strict=True))
