@@ -82,7 +82,7 @@ def evidence(model: nn.Module, images: torch.Tensor, classes: torch.Tensor, call
             else:
                 maps = LayerGradCam(model, layer.module).attribute(given, classes, relu_attributions=True)
         except RuntimeError as error:
-            if "grad" not in str(error):
+            if not any(word in str(error) for word in ("require grad", "differentiated")):
                 raise
             where = layer.title if layer else "the input"
             raise NoGradient(f"no gradient reaches {where}: {str(error).partition(chr(10))[0]}") from error

@@ -13,6 +13,7 @@ modules in the order in which they ran, which says nothing of shortcuts; so does
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,7 +61,7 @@ class ModelGraph:
     operations: nx.DiGraph  # node → attribute `operation`
     is_traced: bool  # else: a chain of modules in the order in which they ran
     why_not: str = ""  # it was not traced
-    inside: Sequence[ModelGraph] = field(default=())  # of each kind of block, the first one
+    inside: Sequence[ModelGraph] = field(default=())  # of each kind of block that can be traced, the first one
 
     def of(self, node: str) -> Operation:
         operation: Operation = self.operations.nodes[node]["operation"]
@@ -104,11 +105,7 @@ def model_graph(model: nn.Module, images: torch.Tensor) -> ModelGraph:
 
 
 def _traced(model: nn.Module, given: tuple[Any, ...], title: str) -> ModelGraph:
-    deepest = max(name.count(".") + 1 for name, _ in model.named_modules())
-    for depth in range(deepest, 0, -1):
-        graph = _Tracer(depth).trace(model)
-        if len(graph.nodes) <= MAX_NODES:
-            break
+    graph = _small_graph(model)
     traced = fx.GraphModule(model, graph)
     inputs = _Inputs(traced)
     inputs.propagate(*given)
@@ -118,6 +115,22 @@ def _traced(model: nn.Module, given: tuple[Any, ...], title: str) -> ModelGraph:
             operations.add_node(node.name, operation=_operation(node, model))
             operations.add_edges_from((source.name, node.name) for source in _sources(node))
     return ModelGraph(title, operations, True, inside=_inside(model, operations, inputs.of_module))
+
+
+def _small_graph(model: nn.Module) -> fx.Graph:
+    """The most detailed of at most `MAX_NODES` operations, else the least; what torch.fx raises if there is none."""
+    found, error = None, None
+    for depth in range(max(name.count(".") + 1 for name, _ in model.named_modules()), 0, -1):
+        try:
+            found = _Tracer(depth).trace(model)
+        except UNTRACEABLE as untraceable:  # one of its blocks, perhaps, that is not looked into further up
+            error = untraceable
+            continue
+        if len(found.nodes) <= MAX_NODES:
+            break
+    if found is None:
+        raise error or ValueError("no operation")
+    return found
 
 
 class _Inputs(ShapeProp):
@@ -142,7 +155,8 @@ def _inside(model: nn.Module, operations: nx.DiGraph, given: dict[str, tuple[Any
         block = model.get_submodule(operation.name)
         kind = tuple(type(part).__name__ for part in block.modules())
         if kind not in found:
-            found[kind] = _traced(block, given[operation.name], f"{operation.name}, a {operation.kind}")
+            with suppress(*UNTRACEABLE):
+                found[kind] = _traced(block, given[operation.name], f"{operation.name}, a {operation.kind}")
     return list(found.values())
 
 
@@ -179,7 +193,8 @@ def _operation(node: fx.Node, model: nn.Module) -> Operation:
 
 
 def _of_module(name: str, module: nn.Module, shape: tuple[int, ...]) -> Operation:
-    is_block = next(module.children(), None) is not None
+    is_torchs = type(module).__module__.startswith("torch.nn.")
+    is_block = not is_torchs and next(module.children(), None) is not None
     role = "block" if is_block else ROLES.get(type(module).__module__.rpartition(".")[2], "other")
     return Operation(name, type(module).__name__, _detail(module), shape, role)
 

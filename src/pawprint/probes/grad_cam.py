@@ -14,7 +14,6 @@ little by itself. A map that is empty, as no gradient of the class is positive a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -33,6 +32,7 @@ from pawprint.types import STRICT, Finding
 
 QUESTION = "Which part of a picture do right and wrong answers rest on?"
 N_SHOWN = 4  # pictures of either kind
+VARIES = 1e-6  # shares that differ by less are the same: nothing to take a deviation of
 
 
 @validated(frozen=True, config=ConfigDict(**STRICT))
@@ -72,10 +72,9 @@ def _numbers(shares: dict[str, np.ndarray]) -> dict[str, float]:
         numbers |= {f"n_{kind}": len(share), f"n_{kind}_empty": len(share) - len(found[kind])}
         if len(found[kind]):
             numbers[f"central_share_{kind}"] = float(found[kind].mean())
-    if len(found) == 2 and all(len(share) > 1 for share in found.values()):
+    if len(found) == 2 and all(len(share) > 1 and np.ptp(share) > VARIES for share in found.values()):
         interval = ttest_ind(found["right"], found["wrong"], equal_var=False).confidence_interval(0.95)
-        if math.isfinite(interval.low):
-            numbers |= {"right_minus_wrong_low": float(interval.low), "right_minus_wrong_high": float(interval.high)}
+        numbers |= {"right_minus_wrong_low": float(interval.low), "right_minus_wrong_high": float(interval.high)}
     return numbers
 
 
