@@ -45,8 +45,8 @@ def run(subject: ProbeSubject, settings: Settings) -> Finding:
     numbers = {"n_pictures": len(rows), "n_layers": len(seen), "near_constant_share_worst": max(shares.values())}
     worst = max(shares, key=lambda label: shares[label])
     reading = (
-        f"of the units of {worst} {100 * shares[worst]:.0f} % are near constant over {len(rows)} test pictures, "
-        f"of no layer more; looked at: {', '.join(shares)}"
+        f"{100 * shares[worst]:.0f} % of the units of {worst} are near constant over {len(rows)} test pictures, in no "
+        f"layer more; looked at: {', '.join(shares)}"
     )
     by_layer = {f"near_constant_share_{label}": share for label, share in shares.items()}
     return _finding(numbers | by_layer, reading, _figure(subject, seen, rows[0]))
