@@ -1,4 +1,4 @@
-"""What a person types: `pawprint train`, `predict`, `audit`, `doctor` … Heavy imports wait until a command needs them.
+"""What a person types: `pawprint train`, `inspect`, `audit`, `doctor` … Heavy imports wait until a command needs them.
 
 Exit codes: 0 done, 1 the work failed, 2 settings or options cannot be used, 130 interrupted.
 """
@@ -69,6 +69,24 @@ def predict(
 
     prediction = answering.predict(images, model)
     print(answering.as_json(prediction, top) if as_json else "\n".join(answering.as_text(prediction, top)))
+
+
+@app.command(
+    "inspect",
+    epilog="For example: pawprint inspect baseline cat.jpg dog.jpg --layer layer2.1.conv2",
+)
+def inspect_model(
+    checkpoint: Annotated[str, typer.Argument(help="A variant (its first seed), or a folder of weights.")],
+    images: Annotated[list[Path], typer.Argument(help="Picture files: JPEG, PNG, GIF, BMP, WebP, TIFF.")],
+    layer: Annotated[
+        list[str] | None, typer.Option(help="This layer, by its name in the model; may be given several times.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the page; default: below runs/inspect.")] = None,
+) -> None:
+    """Look inside a trained model: its layers, filters and graph, and what becomes of pictures in it."""
+    from pawprint.inspect_command import inspect_command
+
+    print(inspect_command(checkpoint, images, layer or (), out))
 
 
 @app.command("init-data")

@@ -1,9 +1,8 @@
 """`pawprint predict`: what a trained model makes of pictures, from the model's folder alone.
 
-`dvc pull train@baseline` on a fresh clone brings weights and run.json, and no data: so run.json says what the model is
-and what it was fed. A picture is decoded by the function by which `prepare` decodes and goes through the model as the
-test set does; the pictures of the test set, asked for in its order, get the very bytes of the stage `test`. (In other
-company a picture's numbers may differ in the seventh digit: a batch of another size is summed in another order.)
+A picture goes through the model as the test set does; the pictures of the test set, asked for in its order, get the
+very bytes of the stage `test`. (In other company a picture's numbers may differ in the seventh digit: a batch of
+another size is summed in another order.)
 """
 
 import json
@@ -13,45 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from PIL import Image
-from pydantic import ConfigDict
-from pydantic.dataclasses import dataclass as validated
 
-from pawprint import paths
-from pawprint.data.batches import in_order
-from pawprint.data.decode import RESIZE, Unusable, read_picture
 from pawprint.data.faults import readable
-from pawprint.errors import DataError, PawprintError, SettingsError
-from pawprint.integrity import verify
-from pawprint.models import build_model
-from pawprint.params import BASELINE, nearest, read_study
-from pawprint.records import read_record
-from pawprint.training.checkpoint import load_weights
-from pawprint.training.evaluate import BATCH_SIZE, log_probabilities
-from pawprint.types import Data, RunSpec, Split
-
-LENIENT = ConfigDict(strict=True, extra="ignore")  # run.json holds more than is asked of it here
-
-
-@validated(frozen=True, config=LENIENT)
-class Input:
-    """What a model was fed."""
-
-    shape: tuple[int, int, int]  # (C, H, W)
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    resize: str
-
-
-@validated(frozen=True, config=LENIENT)
-class Trained:
-    """What predicting needs of a run.json."""
-
-    spec: RunSpec
-    class_names: list[str]
-    input: Input
-    test: dict[str, float | None]
+from pawprint.trained_model import Trained, find_model, open_model, probabilities_of
 
 
 @dataclass(frozen=True)
@@ -71,59 +34,8 @@ class Prediction:
 
 def predict(pictures: Sequence[Path], model: str | None = None) -> Prediction:
     """Answer all pictures, or none: DataError names every one that cannot be used."""
-    folder = find_model(model)
-    verify(folder)
-    trained = read_trained(folder)
-    data = _as_data(trained, pictures)
-    torch.set_num_threads(trained.spec.threads)  # as `test`; not all of `seed_run`, which imports for seconds
-    network = load_weights(folder / "weights.safetensors", build_model(trained.spec, data))
-    assert data.unlabelled is not None
-    images = (images for images, _ in in_order(data.unlabelled, BATCH_SIZE))
-    probabilities = log_probabilities(network, images, data).exp().float().numpy()
-    if not np.isfinite(probabilities).all():
-        raise PawprintError(f"{folder}: the model's answers are not finite: its weights are of no use")
-    return Prediction(folder, trained, list(pictures), probabilities)
-
-
-def find_model(name: str | None) -> Path:
-    """The folder of a variant's first seed, or the folder given; the baseline's, or else any, where none is."""
-    if name is None:
-        trained = paths.TRAINED.iterdir() if paths.TRAINED.is_dir() else ()
-        for folder in (paths.TRAINED / BASELINE, *sorted(trained)):
-            if found := _first_run(folder):
-                return found
-        raise PawprintError(f"no trained model in {paths.TRAINED.resolve()}; {_how_to_get(BASELINE)}")
-    for folder in (paths.TRAINED / name, Path(name)):
-        if found := _first_run(folder):
-            return found
-    if "/" in name or Path(name).is_dir():
-        raise PawprintError(
-            f"--model {name}: no weights.safetensors in {Path(name).resolve()};"
-            f" `dvc pull {name}` brings what a study's dvc.lock knows, `dvc repro` trains it"
-        )
-    if not paths.PARAMS.is_file():
-        raise SettingsError([f"--model {name}: no such folder, and no {paths.PARAMS} that could name such a variant"])
-    variants = list(read_study(paths.PARAMS)[0].variants)
-    if name not in variants:
-        raise SettingsError([f"--model {name}: neither a folder nor a variant; {nearest(name, variants)}"])
-    raise PawprintError(f"--model {name}: {paths.TRAINED / name} holds no weights; {_how_to_get(name)}")
-
-
-def read_trained(folder: Path) -> Trained:
-    """What a run.json says of its model; DataError if it is missing, damaged or of a version that said less."""
-    file, pull = folder / "run.json", f"dvc pull {folder}"
-    trained = read_record(file, Trained, pull)
-    channels, height, width = trained.input.shape
-    if channels not in (1, 3) or height != width or {len(trained.input.mean), len(trained.input.std)} != {channels}:
-        raise DataError(
-            f"{file}: input: expected a square of 1 or 3 channels, found {trained.input}; write it anew: {pull} --force"
-        )
-    if trained.input.resize != RESIZE:
-        raise DataError(
-            f"{file}: its pictures were resized by {trained.input.resize!r}, this version of pawprint does it by"
-            f" {RESIZE!r}: use the commit that trained it, or train it anew with `dvc repro`"
-        )
-    return trained
+    opened = open_model(find_model(model), pictures)
+    return Prediction(opened.folder, opened.trained, list(pictures), probabilities_of(opened))
 
 
 def as_text(prediction: Prediction, top: int) -> list[str]:
@@ -153,55 +65,3 @@ def as_json(prediction: Prediction, top: int) -> str:
         ],
     }
     return json.dumps(content, indent=1)
-
-
-def _first_run(folder: Path) -> Path | None:
-    """The folder itself if it holds weights, else the first of its `<run>-s<seed>` that does."""
-
-    def order(run: Path) -> tuple[str, int]:
-        name, _, seed = run.name.rpartition("-s")
-        return (name, int(seed)) if seed.isdecimal() else (run.name, 0)
-
-    inside = sorted(folder.iterdir(), key=order) if folder.is_dir() else []
-    return next((run for run in (folder, *inside) if (run / "weights.safetensors").is_file()), None)
-
-
-def _how_to_get(variant: str) -> str:
-    return f"`dvc pull train@{variant}` brings it from the remote, `dvc repro train@{variant}` trains it"
-
-
-def _as_data(trained: Trained, pictures: Sequence[Path]) -> Data:
-    """The model's data set as far as it is known: the pictures, without a label."""
-    channels, pixels, _ = trained.input.shape
-    images = _decode(pictures, channels, pixels)
-    nothing = Split([], images[:0], np.zeros(0, dtype=np.int64))
-    return Data(
-        train=nothing,
-        val=nothing,
-        test=nothing,
-        unlabelled=Split([str(p) for p in pictures], images, np.full(len(images), -1, dtype=np.int64)),
-        class_names=trained.class_names,
-        image_shape=trained.input.shape,
-        mean=trained.input.mean,
-        std=trained.input.std,
-        split_hash="",  # nothing here is a training's
-        content_hash="",
-        resize=trained.input.resize,
-    )
-
-
-def _decode(pictures: Sequence[Path], channels: int, pixels: int) -> np.ndarray:
-    """(N, pixels, pixels, C) uint8, as `prepare` packs them; grey is the luma of RGB."""
-    images, faults = [], []
-    for picture in pictures:
-        try:
-            image = read_picture(picture, pixels)
-        except Unusable as error:
-            faults.append(f"{readable(str(picture))}: {error}")
-            continue
-        images.append(image if channels == 3 else np.asarray(Image.fromarray(image).convert("L"))[:, :, None])
-    if len(faults) > 1:
-        faults = [f"{len(faults)} of {len(pictures)} pictures cannot be used", *(f"  {fault}" for fault in faults)]
-    if faults:
-        raise DataError("\n".join(faults))
-    return np.stack(images)

@@ -110,14 +110,17 @@ def audit(
     number of `threads` gives other last digits. Raises AuditError if the file offers nothing to test, SettingsError for
     a name in `only` that is no test's.
     """
-    names = _names(only)
+    # Imported before the work is: its folder may hold a bottleneck.py, which pandas would take for its own.
+    found = {
+        when: extensions.find(PACKAGES[when], {name: {} for name in names}) for when, names in _names(only).items()
+    }
     with seeded(SEED), _deterministic(threads), torch.enable_grad(), opened(file) as work:
         tell("reading the data")
         parts = read_parts(work, limit)
         subjects = Subjects(work, parts, probed)
         tests = []
-        for when, package in PACKAGES.items():
-            for name, test in extensions.find(package, {name: {} for name in names[when]}).items():
+        for when, tests_of in found.items():
+            for name, test in tests_of.items():
                 tell(f"{name} ({when})")
                 tests.append(_tested(name, when, test, subjects))
         return Audit(

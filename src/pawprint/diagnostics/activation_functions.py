@@ -45,16 +45,26 @@ class Activation:
     layer: str | None  # the last before it with parameters of its own; None: there is none
 
 
+# What torch.fx raises for a model that it cannot trace.
+UNTRACEABLE = (TypeError, ValueError, RuntimeError, AttributeError, LookupError, AssertionError)
+
+
 class Untraceable(Exception):
-    """torch.fx cannot follow what the model computes; the cause says why."""
+    """torch.fx cannot follow what the model computes, and why."""
+
+
+def why_untraceable(error: Exception) -> str:
+    """The kind of torch.fx's error, and its first sentence."""
+    first_sentence = str(error).partition(". ")[0].partition("\n")[0]
+    return f"{type(error).__name__}: {first_sentence}"
 
 
 def graph_of(model: nn.Module) -> fx.GraphModule:
     """The model's graph, with the model's own layers in it; `Untraceable` where its way depends on values."""
     try:
         return fx.symbolic_trace(model)
-    except (TypeError, ValueError, RuntimeError, AttributeError, LookupError, AssertionError) as error:
-        raise Untraceable from error
+    except UNTRACEABLE as error:
+        raise Untraceable(why_untraceable(error)) from error
 
 
 def find_activations(traced: fx.GraphModule) -> list[Activation]:

@@ -18,6 +18,7 @@ from pydantic import Field
 from scipy.stats import binomtest
 from torch import nn
 
+from pawprint.data.batches import standardize, unit_range
 from pawprint.data.statistics import Statistics
 from pawprint.figures.interval_curve import Interval
 from pawprint.training.evaluate import evaluate
@@ -44,6 +45,11 @@ class ProbeSubject:
     def unaltered(self) -> Evaluation:
         """The answers to the test set as it is: one forward pass for all probes."""
         return evaluate(self.model, self.data.test, self.data)
+
+    def fed(self, rows: Sequence[int]) -> torch.Tensor:
+        """These of the test pictures as the model is fed them, (B, C, H, W) on its device."""
+        device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
+        return standardize(unit_range(self.data.test.images[list(rows)]).to(device), self.data)
 
     def recognized(self, alter: Callable[[torch.Tensor], torch.Tensor] | None = None) -> np.ndarray:
         """Which test pictures are recognized, as they are or altered, (N,) bool.

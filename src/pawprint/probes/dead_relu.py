@@ -120,7 +120,7 @@ def run(subject: ProbeSubject, settings: Settings) -> Finding:
         try:
             graph = graph_of(subject.model)
         except Untraceable as error:
-            return _untraceable(subject.model, error.__cause__)
+            return _untraceable(subject.model, error)
         activations = find_activations(graph)
         fires, is_finite = _measure(graph, [a for a in activations if a.can_die], subject.data)
     if not is_finite:
@@ -139,11 +139,9 @@ def _measure(graph: fx.GraphModule, watched: list[Activation], data: Data) -> tu
     return [Firing(a, recorder.counts[a.node], len(data.test)) for a in watched], recorder.is_finite
 
 
-def _untraceable(model: nn.Module, error: BaseException | None) -> Finding:
-    first_sentence = str(error).partition(". ")[0].partition("\n")[0]
+def _untraceable(model: nn.Module, error: Untraceable) -> Finding:
     return _no_verdict(
-        f"torch.fx cannot trace {type(model).__name__} ({type(error).__name__}: {first_sentence}): its activations "
-        "were not looked into",
+        f"torch.fx cannot trace {type(model).__name__} ({error}): its activations were not looked into",
         "move branches that depend on values out of `forward`, or mark the function that holds them with torch.fx.wrap",
     )
 

@@ -62,6 +62,18 @@ PROBES = {
         "测试时增强（对一张图片的多个视图的输出取平均或投票）能提高多少准确率？代价是多少？",
         code=("test_time_augmentation:averaged", "probes.tta:run"), sources=("ten_crops", "combining", "aggregation"),
     ),
+    "filters": Asked(
+        "看到像素的第一层滤波器学到了形状吗？", code=("probes.filters:run", "inspection.filters:roughness")
+    ),
+    "feature_maps": Asked(
+        "各层的输出随图片变化吗？有多少单元几乎不变？",
+        code=("probes.feature_maps:run", "inspection.feature_maps:near_constant"),
+    ),
+    "grad_cam": Asked(
+        "判断对的和判断错的图片，分别依据图片的哪一部分？",
+        code=("probes.grad_cam:run", "inspection.evidence:evidence"),
+        sources=("grad_cam", "saliency", "husky"),
+    ),
 }  # fmt: skip
 SLOWNESS = ("diagnostics.slowness:verdicts",)
 NOISE = ("comparison:judged", "comparison:pooled")

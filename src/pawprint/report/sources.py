@@ -78,6 +78,12 @@ SOURCES = {
                "https://doi.org/10.1109/34.667881"),
         _arxiv("aggregation", ("Shanmugam, D.", "Blalock, D.", "Balakrishnan, G.", "Guttag, J."),
                "Better Aggregation in Test-Time Augmentation", 2020, "2011.11156"),
+        _arxiv("grad_cam", ("Selvaraju, R. R.", "Cogswell, M.", "Das, A.", "Vedantam, R.", "Parikh, D.", "Batra, D."),
+               "Grad-CAM: Visual Explanations from Deep Networks via Gradient-Based Localization", 2016, "1610.02391"),
+        _arxiv("saliency", ("Simonyan, K.", "Vedaldi, A.", "Zisserman, A."), "Deep Inside Convolutional Networks: "
+               "Visualising Image Classification Models and Saliency Maps", 2013, "1312.6034"),
+        _arxiv("husky", ("Ribeiro, M. T.", "Singh, S.", "Guestrin, C."),
+               '"Why Should I Trust You?": Explaining the Predictions of Any Classifier', 2016, "1602.04938"),
         _arxiv("transfer", ("Yosinski, J.", "Clune, J.", "Bengio, Y.", "Lipson, H."),
                "How Transferable Are Features in Deep Neural Networks?", 2014, "1411.1792"),
         _arxiv("fixmatch", ("Sohn, K.", "Berthelot, D.", "Carlini, N.", "others"),
