@@ -28,6 +28,7 @@ from pawprint.seeding import preserve_rng, seed_run
 from pawprint.stages.entry import run_stage
 from pawprint.training.optimizers import build_optimizer
 from pawprint.training.schedules import build_schedule
+from pawprint.training.starting import setting_to_change
 from pawprint.types import Data, Finding, RunSpec
 
 LEVELS = ("stop", "warn")
@@ -52,7 +53,7 @@ def main() -> None:
     report: Report = {paths.PICTURES: of_pictures} if of_pictures else {}
     for kind, of_kind in _kinds(specs).items():
         report[kind] = {
-            name: _run(name, test.run, _subject(kind, of_kind, left))
+            name: _run(name, test.run, _subject(kind, of_kind, left), of_kind[0])
             for name, test in found.items()
             if not test.of_data
         }
@@ -119,12 +120,14 @@ def _subject(kind: str, specs: list[RunSpec], data: Data) -> CheckSubject:
     )
 
 
-def _run(name: str, run: Callable[[Any], Finding], subject: CheckSubject | Data) -> Finding:
+def _run(
+    name: str, run: Callable[[Any], Finding], subject: CheckSubject | Data, spec: RunSpec | None = None
+) -> Finding:
     """A subject on which the check itself breaks has failed it: the fault is told beside the others."""
     try:
         with preserve_rng():
             return run(subject)
-    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError) as error:
         return Finding(
             name=name,
             question="Can the check run at all?",
@@ -132,6 +135,7 @@ def _run(name: str, run: Callable[[Any], Finding], subject: CheckSubject | Data)
             passed=False,
             limit="no error",
             reading=f"could not run: {type(error).__name__}: {error}",
+            remedy=setting_to_change(error, spec, subject.data) if spec and isinstance(subject, CheckSubject) else None,
         )
 
 

@@ -28,6 +28,7 @@ from pawprint.training.identity import identity, versions
 from pawprint.training.optimizers import build_optimizer
 from pawprint.training.resumable import Resumable
 from pawprint.training.schedules import build_schedule
+from pawprint.training.starting import told_by_setting
 from pawprint.types import Conduct, Data, RunRecord, RunSpec, TrainOutputs, TrainState
 
 
@@ -80,7 +81,8 @@ def train_run(
     spec: RunSpec, data: Data, conduct: Conduct, state: Resumable, start: Path | None = None
 ) -> tuple[loop.Training, RunRecord]:
     """One training, from its saved state if there is one; test is evaluated once, at the very end."""
-    training = set_up(spec, data, start, conduct.workers)
+    with told_by_setting(spec, data, conduct.workers):
+        training = set_up(spec, data, start, conduct.workers)
     saved = state.load()
     if saved is not None:
         training.load_state_dict(saved)
@@ -103,8 +105,9 @@ def train_run(
             state.save(training.state_dict())
 
         try:
-            loop.run(training, log_step, log_epoch, save, conduct.save_every_seconds)
-            record = _record(training, state.id)
+            with told_by_setting(spec, data, conduct.workers):
+                loop.run(training, log_step, log_epoch, save, conduct.save_every_seconds)
+                record = _record(training, state.id)
         except Interrupted as stop:
             save()
             reporter.say(f"{stop} at step {training.state.step} of {total}; {state.how_to_go_on}")
