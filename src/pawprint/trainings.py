@@ -32,7 +32,7 @@ class Training:
 
 
 def folders(run: str) -> list[Path]:
-    """Of a variant of this study (`/run-s0`: one of its runs), or of trainings in a folder; empty where there is none."""
+    """Of a variant of this study (`/run-s0`: one of its runs), or those in a folder; empty where there is none."""
     inside = (RECORD, f"*/{RECORD}", str(paths.train_outputs("*").models / "*" / RECORD))
     for place in (Path(run), paths.train_outputs(run).models):
         records = sorted(record for pattern in inside for record in place.glob(pattern))

@@ -48,7 +48,7 @@ def test_a_network_with_more_poolings_than_the_picture_has_halves_names_cnn_widt
 
 
 def test_batch_normalization_of_one_picture_names_batch_size(data: Data, resnet_spec: RunSpec, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="batch_size: 1: .*batch_size: 2 or more"):
+    with pytest.raises(SettingsError, match=r"batch_size: 1: .*batch_size: 2 or more"):
         train(replace(resnet_spec, batch_size=1), data, tmp_path)
 
 
@@ -95,7 +95,7 @@ def test_a_worker_that_is_killed_names_workers(data: Data, spec: RunSpec, tmp_pa
 
     killer = threading.Thread(target=kill_one)
     killer.start()
-    with pytest.raises(SettingsError, match="workers: 1 processes .*set workers: 0"):
+    with pytest.raises(SettingsError, match=r"workers: 1 processes .*set workers: 0"):
         train(replace(spec, epochs=500), data, tmp_path, workers=1)
     killer.join()
 
@@ -113,12 +113,12 @@ def test_an_accelerator_that_is_not_there_is_named(
 
 def test_accelerators_words_are_known(data: Data, spec: RunSpec) -> None:
     full = "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 79.1 GiB"
-    with pytest.raises(SettingsError, match=r"batch_size: 8 .*accelerator's memory has no room for 2\.50 GiB more"):
-        with told_by_setting(spec, data):
-            raise torch.OutOfMemoryError(full)
-    with pytest.raises(SettingsError, match=r"accelerator: auto: .*No CUDA GPUs are available.*accelerator: cpu"):
-        with told_by_setting(spec, data):
-            raise RuntimeError("No CUDA GPUs are available")
+    said = r"batch_size: 8 .*accelerator's memory has no room for 2\.50 GiB more"
+    with pytest.raises(SettingsError, match=said), told_by_setting(spec, data):
+        raise torch.OutOfMemoryError(full)
+    said = r"accelerator: auto: .*No CUDA GPUs are available.*accelerator: cpu"
+    with pytest.raises(SettingsError, match=said), told_by_setting(spec, data):
+        raise RuntimeError("No CUDA GPUs are available")
 
 
 def test_what_is_none_of_these_is_raised_as_it_was(data: Data, spec: RunSpec) -> None:

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from pawprint.diagnosis.exports import Series
-from pawprint.diagnosis.quantities import OF_EPOCHS, OF_STEPS
+from pawprint.diagnosis.quantities import OF_EPOCHS, OF_STEPS, Quantity
 from pawprint.symptoms import Curves
 
+Points = dict[Quantity, pd.DataFrame]  # step, epoch, value
 ACCURACIES = ("val_accuracy", "train_accuracy")
 PERCENT = 1.5  # an accuracy above it is in percent
 
@@ -34,7 +35,7 @@ def together(series: Sequence[Series], layers: pd.DataFrame) -> Curves:
 
 def _steps_and_epochs(series: list[Series]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Of one training: a row a step with training_loss and what else there is, and a row an epoch."""
-    points = {one.quantity: one.points for one in series}
+    points: Points = {one.quantity: one.points for one in series}
     if "training_loss" in points and _is_by_epoch(points):
         points["epoch_loss"] = points.pop("training_loss")
     epochs = _epochs({name: points[name] for name in OF_EPOCHS if name in points})
@@ -46,14 +47,14 @@ def _steps_and_epochs(series: list[Series]) -> tuple[pd.DataFrame, pd.DataFrame]
     return steps.assign(step=steps["step"].where(steps["step"].notna(), steps["epoch"]).astype(int)), epochs
 
 
-def _is_by_epoch(points: dict[str, pd.DataFrame]) -> bool:
+def _is_by_epoch(points: Points) -> bool:
     """Whether the training loss, of whose epochs nothing is known, is logged just where val is."""
     own = points["training_loss"]
     vals = [points[name] for name in ("val_loss", "val_accuracy") if name in points]
     return own["epoch"].isna().all() and any(set(own["step"]) <= set(val["step"]) for val in vals)
 
 
-def _steps(points: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def _steps(points: Points) -> pd.DataFrame:
     own = _from_one(points["training_loss"])
     steps = pd.DataFrame({"step": own["step"], "training_loss": own["value"]})
     if own["epoch"].notna().any():
@@ -82,7 +83,7 @@ def _epochs_from_one(epoch: pd.Series) -> pd.Series:
     return epoch + (epoch.min() == 0)
 
 
-def _epochs(points: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def _epochs(points: Points) -> pd.DataFrame:
     """A row for each epoch that val or the training loss was told of."""
     numbered = _numbered(points)
     rows: dict[str, pd.Series] = {}
@@ -109,7 +110,7 @@ def _last(values: pd.Series) -> float:
     return float(values.iloc[-1])
 
 
-def _numbered(points: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+def _numbered(points: Points) -> Points:
     """The same with whole epochs, 0 for the untrained model."""
     if all(own["epoch"].notna().all() for own in points.values()):
         together = pd.concat(list(points.values())) if points else pd.DataFrame()

@@ -90,6 +90,10 @@ def of_seed(name: str) -> tuple[str, int]:
     return (found["run"], int(found["seed"])) if found else (name, 0)
 
 
+def _named_seed(run: str | None) -> tuple[str | None, int]:
+    return of_seed(run) if run else (None, 0)
+
+
 def _cells(file: Path) -> pd.DataFrame:
     try:
         cells = pd.read_csv(file, dtype=str, keep_default_na=False, skipinitialspace=True, encoding="utf-8-sig")
@@ -106,7 +110,7 @@ def _cells(file: Path) -> pd.DataFrame:
 
 def _columns(file: Path, cells: pd.DataFrame, said: Said) -> list[Series]:
     """A series for each column that is known, the best one of each run and quantity."""
-    known = {}
+    known: dict[tuple[str | None, Quantity], tuple[str, str]] = {}
     for column in cells.columns:
         run, name = _run_of(column, said)
         found = None if column.endswith(SPREADS) else said.get(column) or said.get(name) or quantity(name)
@@ -123,7 +127,7 @@ def _columns(file: Path, cells: pd.DataFrame, said: Said) -> list[Series]:
         })  # fmt: skip
         if points[["step", "epoch"]].isna().all(axis=None):
             points["step"] = np.arange(1, len(points) + 1)
-        name, seed = named(file) if is_ours else of_seed(run) if run else (None, 0)
+        name, seed = named(file) if is_ours else _named_seed(run)
         logged = cells[column] != ""
         if is_ours:
             logged |= points["epoch"] > 0
@@ -148,7 +152,7 @@ def _run_of(column: str, said: Said) -> tuple[str | None, str]:
 
 def _axis(file: Path, cells: pd.DataFrame, names: tuple[str, ...], run: str | None) -> pd.Series | float:
     """The column of steps or of epochs: the run's own, or that of all."""
-    columns = {}
+    columns: dict[tuple[bool, int], str] = {}
     for column in cells.columns:
         of, name = _run_of(column, {})
         if of in (None, run) and not column.endswith(SPREADS) and plain(name) in names:
@@ -161,7 +165,7 @@ def _scalar(file: Path, cells: pd.DataFrame, said: Said) -> Series:
     of_name = TENSORBOARD_NAME.fullmatch(file.stem)
     run, tag = (of_name["run"], of_name["tag"]) if of_name else ("", file.stem)
     part = PART.fullmatch(run)
-    of_part = quantity(f"{part['part']}_{tag}") if part else None
+    of_part = quantity(f"{part['part']}_{tag.removeprefix('epoch_')}") if part else None
     run = (part["run"] or "") if part and of_part else run
     which = said.get(file.name) or of_part or quantity(tag)
     if which is None:
@@ -171,7 +175,7 @@ def _scalar(file: Path, cells: pd.DataFrame, said: Said) -> Series:
         ])  # fmt: skip
     step, value = (_numbers(file, cells, column) for column in cells.columns[1:])
     points = pd.DataFrame({"step": step, "epoch": float("nan"), "value": value})
-    name, seed = of_seed(run) if run else (None, 0)
+    name, seed = _named_seed(run)
     return Series(file, name, seed, which, tag, points)
 
 

@@ -25,7 +25,8 @@ WORDS: dict[Cause, re.Pattern[str]] = {
         r"|received \d+ items of ancdata|Resource temporarily unavailable", re.DOTALL),
     "memory": re.compile(
         r"out of memory|can't allocate memory|cannot allocate memory|not enough memory|unable to allocate"
-        r"|ALLOC_FAILED|bad_alloc|could not create a (primitive|memory)|Invalid buffer size|Storage size calculation overflowed", re.IGNORECASE),
+        r"|ALLOC_FAILED|bad_alloc|could not create a (primitive|memory)|Invalid buffer size|Storage size calculation"
+        r" overflowed", re.IGNORECASE),
     "device": re.compile(
         r"No CUDA GPUs are available|CUDA driver|no kernel image is available|devices are busy|NVIDIA driver"
         r"|not compiled with CUDA|invalid device ordinal|no supported gpu backend", re.IGNORECASE),
