@@ -26,7 +26,7 @@ from pawprint.report.evidence import AGAIN, Evidence, Tested
 from pawprint.report.quote import Quote, quote
 from pawprint.report.readings import Reading, listed
 from pawprint.report.readings.batch_size import rules
-from pawprint.report.readings.convergence import REMEDIES, Convergence, State, converged, moved, sentence
+from pawprint.report.readings.convergence import REMEDIES, converged, moved, sentence
 from pawprint.report.readings.gradients import gradients
 from pawprint.report.readings.learning_rate import best_rate
 from pawprint.report.readings.logged import logged_as_asked
@@ -35,6 +35,7 @@ from pawprint.report.readings.schedule import scheduled
 from pawprint.report.readings.unlabelled import shares_of_classes, unlabelled
 from pawprint.report.readings.verdicts import answer
 from pawprint.report.view_sheet import view_sheet, views
+from pawprint.symptoms.trends import Convergence, State
 from pawprint.tables import read_table
 
 VIEW_SETTINGS = ("random_flip", "random_crop_percent", "resized_crop_area", "color_jitter", "augmentation",

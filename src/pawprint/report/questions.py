@@ -26,7 +26,7 @@ LOGGED = Asked(
 )  # fmt: skip
 CONVERGED = Asked(
     "训练收敛了吗？有没有过拟合或欠拟合？", "Has training converged, and does it over-fit or under-fit?",
-    ("training.loop:end_epoch", "report.readings.convergence:trend"),
+    ("training.loop:end_epoch", "symptoms.trends:trend"),
     decides="all converged",
 )  # fmt: skip
 CHECKS = {
@@ -71,7 +71,7 @@ ABOUT = {
     "learning_rate": Asked("", code=("training.optimizers:build_optimizer", "report.readings.learning_rate:best_rate"),
                            sources=("adam", "holm"), decides="one rate is best"),
     "gradients": Asked("", code=("diagnostics.gradient_norm:gradient_norm", "diagnostics.gradient_norm:layer_gradients",
-                                 "report.readings.gradients:signs"), sources=("glorot", "clipping"),
+                                 "symptoms.signs:signs"), sources=("glorot", "clipping"),
                        decides="exploding or vanishing"),
     "schedule": Asked("", code=("training.schedules:build_schedule", "report.readings.schedule:shape"),
                       sources=("onecycle",), decides="it helps"),
