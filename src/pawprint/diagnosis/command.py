@@ -171,8 +171,8 @@ def show(found: Sequence[Diagnosis], console: Console) -> None:
         for line in one.read_as:
             _print(f"read {line}", 2, console, style="dim")
         console.print()
-    if any(remedy.settings for one in found for symptom in one.found for remedy in symptom.remedies):
-        _print(_how_to_try(found), 0, console, style="dim")
+    if how := _how_to_try(found):
+        _print(how, 0, console, style="dim")
 
 
 def _show_symptom(symptom: Symptom, console: Console) -> None:
@@ -194,7 +194,16 @@ def _print(text: str, indent: int, console: Console, hanging: int = 0, style: st
 
 
 def _how_to_try(found: Sequence[Diagnosis]) -> str:
-    """What is done with `-S`, where the run is one of a study's."""
-    variant = next((one.variant for one in found if one.variant and one.has_alarm), None)
-    of_variant = f"; what {variant} sets itself: `-S variants.{variant}.lr=…`" if variant else ""
-    return f"-S is `dvc exp run`'s, for every variant of the study{of_variant}; `pawprint train --help` has the same."
+    """The first remedy that is a setting, as commands; empty where there is none."""
+    tried = [(one.variant, remedy.settings) for one in sorted(found, key=lambda one: not one.has_alarm)
+             for symptom in one.found for remedy in symptom.remedies if remedy.settings]  # fmt: skip
+    if not tried:
+        return ""
+    variant, settings = tried[0]
+    if variant is None:
+        return "-S is a setting of a study's params.yaml: `dvc exp run -S …`"
+    options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in settings.items())
+    return (
+        f"to try one: `pawprint train --variant {variant} {options}`; in the study `dvc exp run -S …`, or "
+        f"`-S variants.{variant}.{next(iter(settings))}=…` for what the variant sets itself"
+    )

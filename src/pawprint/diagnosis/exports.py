@@ -31,7 +31,9 @@ TENSORBOARD_COLUMNS = ("wall_time", "step", "value")
 TENSORBOARD_NAME = re.compile(r"run[-_](?P<run>.*)[-_]tag[-_](?P<tag>.+)", re.DOTALL)
 PART = re.compile(r"(?:(?P<run>.*)[-_.])?(?P<part>train|training|val|validation|eval)")  # Keras: a folder for each
 SPREADS = ("__MIN", "__MAX")  # beside a run's column in W&B's charts: of the points that a point stands for
-NO_LAYERS = pd.DataFrame(columns=["run", "seed", "step", "quantity", "value"])
+NO_LAYERS = pd.DataFrame({"run": [], "seed": [], "step": [], "quantity": [], "value": []}).astype(
+    {"run": str, "seed": int, "step": int, "quantity": str, "value": float}
+)
 MOST_NAMED = 20  # columns, in a message
 
 Said = Mapping[str, Quantity]  # a column's or a file's name → what it is, by `--as`
@@ -127,14 +129,14 @@ def _columns(file: Path, cells: pd.DataFrame, said: Said) -> list[Series]:
         })  # fmt: skip
         if points[["step", "epoch"]].isna().all(axis=None):
             points["step"] = np.arange(1, len(points) + 1)
-        name, seed = named(file) if is_ours else _named_seed(run)
+        whose: tuple[str | None, int] = named(file) if is_ours else _named_seed(run)
         logged = cells[column] != ""
         if is_ours:
             logged |= points["epoch"] > 0
         points = points[logged].reset_index(drop=True)
         is_of_epochs = "learning_rate" not in cells if is_ours else _is_by_epoch(points["epoch"])
         which = "epoch_loss" if found == "training_loss" and is_of_epochs else found
-        series.append(Series(file, name, seed, which, column, points))
+        series.append(Series(file, *whose, which, column, points))
     return series
 
 
@@ -162,11 +164,12 @@ def _axis(file: Path, cells: pd.DataFrame, names: tuple[str, ...], run: str | No
 
 def _scalar(file: Path, cells: pd.DataFrame, said: Said) -> Series:
     """TensorBoard's: one quantity of one run."""
+    run: str | None
     of_name = TENSORBOARD_NAME.fullmatch(file.stem)
-    run, tag = (of_name["run"], of_name["tag"]) if of_name else ("", file.stem)
-    part = PART.fullmatch(run)
+    run, tag = (of_name["run"], of_name["tag"]) if of_name else (None, file.stem)
+    part = PART.fullmatch(run or "")
     of_part = quantity(f"{part['part']}_{tag.removeprefix('epoch_')}") if part else None
-    run = (part["run"] or "") if part and of_part else run
+    run = part["run"] if part and of_part else run
     which = said.get(file.name) or of_part or quantity(tag)
     if which is None:
         raise SettingsError([

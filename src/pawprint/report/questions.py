@@ -29,6 +29,12 @@ CONVERGED = Asked(
     ("training.loop:end_epoch", "symptoms.trends:trend"),
     decides="all converged",
 )  # fmt: skip
+SYMPTOMS = Asked(
+    "每次训练有哪些症状？证据是什么？可以试什么？",
+    "What do the symptoms say of each run: on what evidence, and what is to be tried?",
+    ("symptoms.diagnose:diagnose",),
+    decides="alarm",
+)  # fmt: skip
 CHECKS = {
     "leakage": Asked("训练集、验证集和测试集之间有没有相同的图片？", code=("checks.leakage:run",)),
     "output_shape": Asked("模型输出的形状与标签相符吗？", code=("checks.output_shape:run",)),
@@ -60,7 +66,7 @@ PROBES = {
     ),
     "tta": Asked(
         "测试时增强（对一张图片的多个视图的输出取平均或投票）能提高多少准确率？代价是多少？",
-        code=("training.tta:averaged", "probes.tta:run"), sources=("ten_crops", "combining", "aggregation"),
+        code=("test_time_augmentation:averaged", "probes.tta:run"), sources=("ten_crops", "combining", "aggregation"),
     ),
 }  # fmt: skip
 SLOWNESS = ("diagnostics.slowness:verdicts",)
@@ -102,5 +108,5 @@ def in_language(asked: Asked | None, study: StudySettings, en: str) -> str:
 
 def quoted() -> set[str]:
     """Every place that a report may quote."""
-    asked = (LOGGED, CONVERGED, *CHECKS.values(), *PROBES.values(), *ABOUT.values())
+    asked = (LOGGED, CONVERGED, SYMPTOMS, *CHECKS.values(), *PROBES.values(), *ABOUT.values())
     return {*SLOWNESS, *(place for one in asked for place in one.code)}

@@ -6,6 +6,7 @@ Confidence is how far beyond the rule's line the numbers are; the words are for 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 import pandas as pd
@@ -14,6 +15,7 @@ from pawprint.symptoms import ACTIVATION, DEAD, GRADIENT, UPDATE, Curves, Facts,
 from pawprint.types import RunSpec
 
 SIGNIFICANT_DIGITS = 6
+MOST_NAMED = 8  # runs, in a line
 WORDS = ((0.85, "almost certain"), (0.65, "likely"), (0.4, "possible"), (0.0, "a hint"))
 TITLES: dict[Kind, str] = {kind: kind.replace("_", " ") for kind in get_args(Kind)} | {
     "over_fitting": "over-fitting", "under_fitting": "under-fitting", "rate_too_small": "learning rate too small",
@@ -46,6 +48,14 @@ def as_json(symptom: Symptom) -> dict[str, Any]:
     }
 
 
+def alarms(found: Mapping[str, Sequence[Symptom]]) -> str:
+    """One line that names the runs with alarms, each with its surest; empty where there are none."""
+    first = {name: next((one for one in symptoms if one.is_alarm), None) for name, symptoms in found.items()}
+    told = [f"{name} ({TITLES[one.kind]})" for name, one in first.items() if one]
+    more = f" and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""
+    return f"symptoms: {', '.join(told[:MOST_NAMED])}{more}" if told else ""
+
+
 def facts_of(spec: RunSpec, n_classes: int | None, epochs: pd.DataFrame) -> Facts:
     """What a run's settings say of it; the pictures of train are those that its first epoch went through."""
     goes_through_once = spec.sampling == "natural" and not spec.steps_per_epoch
@@ -63,8 +73,8 @@ def not_measured(curves: Curves, facts: Facts) -> list[str]:
         "exploding and vanishing gradients": ("gradient_norm_total" not in steps, "gradient norms"),
         "whether the rate fell too early": ("learning_rate" not in steps and facts.spec is None, "learning rates"),
         "which layer is ill": (not _any(quantities, GRADIENT), "`diagnostics: [layer_gradients]`"),
-        "weights updated too fast": (not _any(quantities, UPDATE), "update-to-weight ratios of layers"),
-        "dead units": (not _any(quantities, DEAD) and not _any(quantities, ACTIVATION), "activations of layers"),
+        "weights updated too fast": (not _any(quantities, UPDATE), "`diagnostics: [layer_updates]`"),
+        "dead units": (not _any(quantities, DEAD) and not _any(quantities, ACTIVATION), "`diagnostics: [activations]`"),
     }
     return [f"{what}: no {needs}" for what, (is_missing, needs) in missing.items() if is_missing]
 

@@ -29,6 +29,7 @@ from pawprint.training.optimizers import build_optimizer
 from pawprint.training.resumable import Resumable
 from pawprint.training.schedules import build_schedule
 from pawprint.training.starting import told_by_setting
+from pawprint.training.watch import Watch
 from pawprint.types import Conduct, Data, RunRecord, RunSpec, TrainOutputs, TrainState
 
 
@@ -89,6 +90,7 @@ def train_run(
     total = spec.epochs * training.batches.steps_per_epoch
     tracker = Trackers(conduct.trackers, spec, state.id, {**spec_as_dict(spec), "split_hash": data.split_hash})
     _retell(training, tracker)
+    watch = Watch(spec, data)
     with progress(spec.name, total, training.state.step) as reporter:
         if saved is not None:
             reporter.say(f"goes on at step {training.state.step} of {total}, from {state.file}")
@@ -100,6 +102,8 @@ def train_run(
         def log_epoch(row: dict[str, float], step: int) -> None:
             tracker.log_epoch(row, step)
             reporter.note(_epoch_line(row, spec.epochs))
+            for line in watch.news(training.history):
+                reporter.say(line)
 
         def save() -> None:
             state.save(training.state_dict())

@@ -31,19 +31,6 @@ WORDS: dict[State, str] = {
     "cannot tell": "has too few epochs, or numbers that are missing, to say whether it converged",
 }
 
-REMEDIES: dict[State, str] = {
-    "diverged": "a lower rate, a warm-up (`-S scheduler=warmup`), or clipping (`-S clip_norm=1`)",
-    "learned nothing": "look at the rate first (check learning_rate), then at data and labels (checks leakage, "
-    "overfit_one_batch)",
-    "learned by heart": "look at the labels: nothing in the pictures that is shared with others goes with them",
-    "collapsed": "a lower rate, one that falls (`-S scheduler=cosine`), or clipping (`-S clip_norm=1`)",
-    "over-fits": "fewer epochs (the weights tested are those of the best epoch already), augmentation, weight decay, "
-    "or more data",
-    "still improving": "more epochs (`-S epochs=…`), or a higher rate",
-    "unsteady": "a lower rate, a larger batch, or a rate that falls (`-S scheduler=cosine`)",
-    "under-fits": "a larger model, a higher rate, or less regularization",
-}  # fmt: skip
-
 
 def sentence(name: str, found: Convergence) -> str:
     """The state, and what it stands on."""
