@@ -167,8 +167,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.jobs < 1:
         parser.error(f"--jobs: expected 1 or more, found {options.jobs}")
     console = stdout_console()
+    rows = read_rows()
     symptoms = read_record(paths.SYMPTOMS, dict[str, list[Symptom]], "dvc repro compare")
-    print_summary(read_rows(), console, alarms(symptoms))
+    print_summary(rows, console, alarms(symptoms))
     print_time_spent(options.since, options.jobs, console)
     console.print(f"\ncharts: {paths.COMPARISON_CHARTS}/*.png; `dvc plots show` draws them for a browser")
     report = paths.REPORT / "index.html"

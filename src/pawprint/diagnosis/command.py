@@ -49,8 +49,9 @@ class Diagnosis:
 def diagnose_command(asked: Sequence[str], as_program: bool, said: Sequence[str]) -> int:
     """Tell what each run has; 0 where there is no alarm, 1 where there is one."""
     files = [Path(one) for one in asked if one.endswith(".csv")]
+    meant = _said(said, files)
     found = [diagnosis for run in asked if not run.endswith(".csv") for diagnosis in of_runs(run)]
-    found += of_files(files, _said(said, files)) if files or said else []
+    found += of_files(files, meant) if files else []
     if as_program:
         sys.stdout.write(json.dumps([_for_programs(one) for one in found], indent=1, ensure_ascii=False) + "\n")
     else:
