@@ -33,7 +33,7 @@ SYMPTOMS = Asked(
     "每次训练有哪些症状？证据是什么？可以试什么？",
     "What do the symptoms say of each run: on what evidence, and what is to be tried?",
     ("symptoms.diagnose:diagnose",),
-    decides="alarm",
+    decides="a run has an alarm",
 )  # fmt: skip
 CHECKS = {
     "leakage": Asked("训练集、验证集和测试集之间有没有相同的图片？", code=("checks.leakage:run",)),

@@ -23,7 +23,7 @@ TITLES: dict[Kind, str] = {kind: kind.replace("_", " ") for kind in get_args(Kin
     "not_smooth": "curve not smooth", "exploding": "exploding gradients", "vanishing": "vanishing gradients",
     "rate_fell_too_early": "learning rate fell too early", "leak": "leak between train and validation",
     "tiny_batch_norm": "batch normalization of tiny batches", "label_noise": "noisy labels",
-    "not_converged": "still improving when it ended",
+    "not_converged": "still improving",
 }  # fmt: skip
 
 

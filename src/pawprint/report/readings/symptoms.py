@@ -38,13 +38,12 @@ def _few(names: list[str]) -> str:
 def _line(name: str, symptoms: Sequence[Symptom]) -> dict[str, str]:
     """A run's first finding, and which others it has."""
     if not symptoms:
-        return {"run": name, "symptom": "none", "how sure": "", "evidence": "", "to try": "", "also": ""}
+        return {"run": name, "symptom": "none", "evidence": "", "to try": "", "also": ""}
     first, *others = symptoms
     remedies = [f"{one.says} ({one.options})" if one.settings else one.says for one in first.remedies[:MOST_TRIED]]
     return {
         "run": name,
-        "symptom": TITLES[first.kind],
-        "how sure": sureness(first.confidence) if first.is_alarm else "",
+        "symptom": f"{TITLES[first.kind]}, {sureness(first.confidence)}" if first.is_alarm else TITLES[first.kind],
         "evidence": first.evidence,
         "to try": "; ".join(remedies),
         "also": ", ".join(TITLES[other.kind] for other in others),
