@@ -40,7 +40,6 @@ HIDDEN: dict[Kind, tuple[Kind, ...]] = {
     "vanishing": ("rate_too_small", "under_fitting", "plateau"),
     "dead_units": ("under_fitting", "rate_too_small"),
     "tiny_batch_norm": ("under_fitting", "over_fitting"),
-    "updates_too_fast": ("under_fitting",),
     "rate_fell_too_early": ("under_fitting", "rate_too_small"),
     "rate_too_small": ("under_fitting",),
     "label_noise": ("over_fitting",),
@@ -48,9 +47,8 @@ HIDDEN: dict[Kind, tuple[Kind, ...]] = {
 EXPLAINS: dict[Kind, tuple[Kind, ...]] = {
     "exploding": ("vanishing", "dead_units", "not_smooth", "updates_too_fast"),
     "rate_too_large": ("vanishing", "dead_units", "not_smooth", "updates_too_fast"),
+    "dead_units": ("vanishing",),
     "tiny_batch_norm": ("not_smooth",),
-    "over_fitting": ("not_smooth",),
-    "label_noise": ("not_smooth",),
 }
 BEHIND = 0.9  # of the cause's confidence, at most
 

@@ -33,7 +33,7 @@ from pawprint.symptoms.trends import Convergence, Seeds, convergence
 RISEN = 1.15  # validation's loss at the end, against its minimum
 FELL = 0.8  # the training loss at the end, against that at validation's minimum
 DROP = 0.05  # of validation accuracy, from its best to the end, as a share of the best
-STILL = 0.45  # of the first loss, at validation's minimum: most of it was not learned yet
+STILL = 0.3  # of the first loss, at validation's minimum: most of it was not learned yet
 HIGH = 0.4  # of the first loss, at the end: little was learned
 LEVEL = 0.02  # change of the training loss over the last third
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pawprint.symptoms import DEAD, Curves, Facts, Remedy, Symptom
 from pawprint.symptoms.measures import LATE, grade, of_layers, rate, short
 
-MANY = 0.4
+MANY = 0.75
 FEW = 4
 
 

@@ -18,7 +18,7 @@ from pawprint.symptoms import Curves, Facts, Remedy, Symptom
 from pawprint.symptoms.measures import by_epoch, grade, start
 
 GAP = 0.1  # of accuracy
-LEARNED = 0.1
+LEARNED = 0.03
 BESIDE = 1.2  # validation's loss against train's
 MOST = 0.7  # of the epochs of the second half
 

@@ -6,8 +6,9 @@ falls from block to block as steadily as a line, and at the pace of the last thi
 to come down by half; or it does not move at all though its gradients are as large as in the first step. *Fell too
 early*: in the first part of the run the rate comes below a FALLEN-th of its peak while the loss still falls, and from
 there on little more is gained. *Updates*: a step changes a layer's weights by more than FAST of their norm, by the
-median over the second half; a thousandth is the usual measure. *Not smooth*: validation loss, each time of the same
-pictures, jumps from epoch to epoch. *Plateau*: over a fifth of the run and more the loss stays, and before or after it
+median over the second half; a thousandth is the usual measure. *Not smooth*: the mean training loss
+of an epoch, in which a batch's noise is averaged away, or validation's, each time of the same pictures, rises again
+and again. *Plateau*: over a fifth of the run and more the loss stays, and before or after it
 fell.
 
 Limits: all lines are ours, set on the planted illnesses of docs/diagnostics.md.
@@ -18,6 +19,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 
 from pawprint.symptoms import UPDATE, Curves, Facts, Remedy, Symptom
 from pawprint.symptoms.measures import (
@@ -43,10 +45,12 @@ STEADY = -0.9  # correlation of the blocks' means with time
 UNMOVED = 0.02  # share of the loss
 FALLEN = 10.0
 EARLY = 0.45  # share of the steps by which the rate has fallen
-FAST = 0.05
-JUMPS = 0.35  # of the logarithm of validation's loss, from epoch to epoch
-FLAT = 0.03  # of the loss, over a plateau
-LONG = 0.2  # of the run
+FAST = 0.008
+RISES, VAL_RISES = 0.05, 0.2  # of the logarithm of the loss from epoch to epoch, a fall counted as 0
+FLOOR = 0.02  # of the loss at the beginning: what is below has been learned
+FLAT = 0.025  # of the loss, over a plateau
+LONG = 0.22  # of the run
+FLAT_EPOCHS = 2.5  # a plateau is longer than a slow start
 
 
 def rate_too_large(curves: Curves, facts: Facts) -> Symptom | None:
@@ -174,24 +178,36 @@ def updates_too_fast(curves: Curves, facts: Facts) -> Symptom | None:
 
 
 def not_smooth(curves: Curves, facts: Facts) -> Symptom | None:
-    """Validation, always of the same pictures, jumps from epoch to epoch; without it, the loss has spikes."""
-    validated = by_epoch(curves, "val_loss")
-    validated = validated[validated.index > 0]
-    if len(validated) < 5:
+    """The loss rises again and again from epoch to epoch; without epochs, it has spikes."""
+    training, validated = by_epoch(curves, "training_loss"), by_epoch(curves, "val_loss")
+    began = start(curves, facts)
+    if len(training) < 5 or not began > 0:
         return _spikes(curves, facts)
-    logs = np.log(validated.clip(lower=1e-6).to_numpy())[len(validated) // 4 :]
-    jumps = np.abs(np.diff(logs) - np.median(np.diff(logs)))
-    turns = float(np.mean(np.diff(logs)[1:] * np.diff(logs)[:-1] < 0)) if len(logs) > 2 else 0.0
-    size = float(np.mean(jumps))
-    sure = grade(size, JUMPS, 4 * JUMPS)
-    if not sure or turns < 0.3:
+    of_train, of_val = (_rises(losses[losses.index > 0], began, curves) for losses in (training, validated))
+    sure = max(grade(of_train.mean(), RISES, 10 * RISES), grade(of_val.mean(), VAL_RISES, 5 * VAL_RISES))
+    if not sure or (of_train > 0).sum() + (of_val > 0).sum() < 2:
         return None
-    worst = int(validated.index[len(validated) // 4 + 1 + int(np.argmax(jumps))])
+    worst = of_train if of_train.mean() / RISES > of_val.mean() / VAL_RISES else of_val
     said = (
-        f"validation loss jumps by a factor of {math.exp(size):.2f} from epoch to epoch (mean; line: "
-        f"{math.exp(JUMPS):.2f}), most before epoch {worst}"
+        f"from one epoch to the next the training loss rises by {100 * np.expm1(of_train.mean()):.0f} % and validation "
+        f"loss by {100 * np.expm1(of_val.mean()):.0f} % (means, a fall counted as 0; lines: {100 * np.expm1(RISES):.0f} and "
+        f"{100 * np.expm1(VAL_RISES):.0f} %), most after epoch {worst.idxmax()}"
     )
-    return Symptom("not_smooth", sure, said, {"jump": size}, _smoother(curves, facts), None)
+    numbers = {"training_rise": float(of_train.mean()), "val_rise": float(of_val.mean())}
+    return Symptom("not_smooth", sure, said, numbers, _smoother(curves, facts))
+
+
+def _rises(losses: pd.Series, began: float, curves: Curves) -> pd.Series:
+    """By how much the logarithm rises after each epoch but the first quarter; below a FLOOR all losses are one."""
+    logs = np.log(losses.clip(lower=FLOOR * began))
+    rates = by_step(curves, "learning_rate")
+    steps = by_epoch(curves, "step").reindex(losses.index)
+    rises = logs.diff().clip(lower=0).iloc[1 + (len(losses) - 1) // 4 :]
+    if rates.empty or steps.isna().any():
+        return rises
+    of_epoch = [float(rates.loc[:step].iloc[-1]) if len(rates.loc[:step]) else 0.0 for step in steps]
+    is_restarted = pd.Series(of_epoch, losses.index).pct_change().reindex(rises.index) > 0.5
+    return rises[~is_restarted] if not is_restarted.all() else rises.iloc[:0]
 
 
 def _spikes(curves: Curves, facts: Facts) -> Symptom | None:
@@ -227,11 +243,11 @@ def plateau(curves: Curves, facts: Facts) -> Symptom | None:
     if len(parts) < 10 or not began > 0 or diverged_at(curves):
         return None
     means = parts["mean"].to_numpy()
-    first, last = _longest_flat(means, FLAT * began)
+    first, last = _longest_flat(means, FLAT * began, 0.15 * began)
     share = (last - first) / len(means)
-    level, ending = float(means[first:last].mean()), float(means[-2:].mean())
-    fall_after = (level - ending) / began
-    if share < LONG or last > len(means) - 2 or fall_after < 0.15 or level < 0.3 * began:
+    level, ending = float(means[first : max(last, 1)].mean()), float(means[-2:].mean())
+    n_epochs = by_epoch(curves, "val_loss").index.max()
+    if share < LONG or level < 0.3 * began or share * n_epochs < FLAT_EPOCHS:
         return None
     if _is_warming_up(curves, parts["step"].iloc[first], parts["step"].iloc[last - 1]):
         return None
@@ -256,14 +272,15 @@ def _off_plateau(curves: Curves, facts: Facts) -> tuple[Remedy, ...]:
     return (*remedies, Remedy("raise the rate", {"lr": short(3 * current)} if current else {}))
 
 
-def _longest_flat(means: np.ndarray, size: float) -> tuple[int, int]:
-    """The longest stretch [first, last) of blocks whose means differ by no more than `size`."""
-    best = (0, 0)
-    for first in range(len(means)):
+def _longest_flat(means: np.ndarray, size: float, fall: float) -> tuple[int, int]:
+    """The longest stretch [first, last) of blocks that differ by at most `size`, and from which the loss yet falls."""
+    best, ending = (0, 0), float(means[-2:].mean())
+    for first in range(len(means) - 1):
         last = first + 1
         while last < len(means) and np.ptp(means[first : last + 1]) <= size:
             last += 1
-        best = max(best, (first, last), key=lambda at: at[1] - at[0])
+        if last <= len(means) - 2 and means[first:last].mean() - ending >= fall and last - first > best[1] - best[0]:
+            best = (first, last)
     return best
 
 
