@@ -117,14 +117,3 @@ def test_a_run_whose_curves_are_gone_names_what_brings_them(study: Path, tmp_pat
     done = diagnose(tmp_path, "baseline")
     assert done.returncode == 2
     assert "baseline-s0-steps.csv: no such file; `dvc pull plots/train/baseline` or `dvc repro`" in done.stderr
-
-
-def test_a_training_that_cannot_start_says_which_setting_and_no_traceback(study: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "study"
-    shutil.copytree(study, folder)
-    (folder / "params.yaml").write_text(PARAMS.replace("epochs: 4", "epochs: 4\nprecision: 16-mixed\naccelerator: cpu"))
-    assert pawprint(folder, module="pawprint.stages.resolve").returncode == 0
-    done = pawprint(folder, "baseline", module="pawprint.stages.train")
-    assert done.returncode == 2
-    assert "baseline: precision: 16-mixed needs an accelerator" in done.stderr
-    assert "Traceback" not in done.stderr

@@ -132,10 +132,12 @@ def test_a_loss_that_was_no_number_stays_one(tmp_path: Path, nan: str) -> None:
 
 
 def test_scalars_of_tensorboard_are_told_apart_by_their_files_names(tmp_path: Path) -> None:
-    losses = write(tmp_path, "run-base-tag-train_loss.csv",
-                   "Wall time,Step,Value\n" + "\n".join(f"1.5,{n},{loss}" for n, loss in enumerate(LOSSES)))  # fmt: skip
-    vals = write(tmp_path, "run-base-tag-val_loss.csv",
-                 "Wall time,Step,Value\n" + "\n".join(f"1.5,{step},{loss}" for _, step, loss, _ in VAL))  # fmt: skip
+    def scalar(tag: str, points: list[tuple[int, float]]) -> Path:
+        rows = ["Wall time,Step,Value", *(f"1.5,{step},{value}" for step, value in points)]
+        return write(tmp_path, f"run-base-tag-{tag}.csv", "\n".join(rows))
+
+    losses = scalar("train_loss", list(enumerate(LOSSES)))
+    vals = scalar("val_loss", [(step, loss) for _, step, loss, _ in VAL])
     as_it_was(curves(losses, vals)["base"])
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import pandas as pd
+import torch
 from torch import nn
 
 from pawprint import atomic, checks, extensions, paths
@@ -28,7 +29,7 @@ from pawprint.seeding import preserve_rng, seed_run
 from pawprint.stages.entry import run_stage
 from pawprint.training.optimizers import build_optimizer
 from pawprint.training.schedules import build_schedule
-from pawprint.training.starting import setting_to_change
+from pawprint.training.starting import told_by_setting
 from pawprint.types import Data, Finding, RunSpec
 
 LEVELS = ("stop", "warn")
@@ -52,8 +53,9 @@ def main() -> None:
     left = data if set(data.train.names) <= set(dropped) else without(data, dropped)
     report: Report = {paths.PICTURES: of_pictures} if of_pictures else {}
     for kind, of_kind in _kinds(specs).items():
+        _starts(of_kind[0], left)
         report[kind] = {
-            name: _run(name, test.run, _subject(kind, of_kind, left), of_kind[0])
+            name: _run(name, test.run, _subject(kind, of_kind, left))
             for name, test in found.items()
             if not test.of_data
         }
@@ -120,14 +122,12 @@ def _subject(kind: str, specs: list[RunSpec], data: Data) -> CheckSubject:
     )
 
 
-def _run(
-    name: str, run: Callable[[Any], Finding], subject: CheckSubject | Data, spec: RunSpec | None = None
-) -> Finding:
+def _run(name: str, run: Callable[[Any], Finding], subject: CheckSubject | Data) -> Finding:
     """A subject on which the check itself breaks has failed it: the fault is told beside the others."""
     try:
         with preserve_rng():
             return run(subject)
-    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError) as error:
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         return Finding(
             name=name,
             question="Can the check run at all?",
@@ -135,7 +135,6 @@ def _run(
             passed=False,
             limit="no error",
             reading=f"could not run: {type(error).__name__}: {error}",
-            remedy=setting_to_change(error, spec, subject.data) if spec and isinstance(subject, CheckSubject) else None,
         )
 
 
@@ -143,6 +142,16 @@ def _fits(spec: RunSpec, data: Data) -> None:
     """Raise now what would stop the training later: a schedule that does not fit the number of steps."""
     steps = spec.epochs * TrainBatches(data, spec).steps_per_epoch
     build_schedule(spec, build_optimizer(spec, nn.Linear(1, 1)), steps)
+
+
+def _starts(spec: RunSpec, data: Data) -> None:
+    """SettingsError where the model cannot take a first batch: each check would say so in its own words."""
+    batches = TrainBatches(data, spec)
+    if not batches.steps_per_epoch:
+        return
+    with told_by_setting(spec, data), preserve_rng(), torch.no_grad():
+        seed_run(spec.seed, spec.threads)
+        starting_model(spec, data, paths.start(spec.variant))(next(batches.without_end()).images)
 
 
 def _write(report: Report, levels: dict[str, str], study: str) -> None:
