@@ -87,7 +87,9 @@ RESNET: dict[str, Any] = {"model": "resnet18", "lr": 1e-3, "epochs": 5}
 CURVES: dict[str, Any] = {"epoch_curves": ("test",)}
 
 
-def of(task: Callable[..., Data], damage: Callable[[Data], Data] = lambda data: data, **of_task: Any) -> Callable[[], Data]:
+def of(
+    task: Callable[..., Data], damage: Callable[[Data], Data] = lambda data: data, **of_task: Any
+) -> Callable[[], Data]:
     return lambda: damage(task(**of_task))
 
 
@@ -97,7 +99,7 @@ def ill(name: str, part: Part, kind: Kind, data: Callable[[], Data], settings: d
 
 DIGITS, BLOBS, DRAWINGS = partial(of, tasks.digits), partial(of, tasks.blobs), partial(of, tasks.drawings)
 LARGE = {"accepted": {"exploding": STEP_TOO_LONG}}
-FAST = {"accepted": {"rate_too_large": SAME_CURE, "not_smooth": SAME_CURE}}
+FAST = {"accepted": {"rate_too_large": SAME_CURE, "not_smooth": SAME_CURE}, "measure": "val_loss"}
 RAW = {"accepted": {"rate_too_large": "pixels 255 times too large make every step as much too long"}}
 ROUGH = {"accepted": {"rate_too_large": SAME_CURE, "updates_too_fast": SAME_CURE}, "measure": "val_loss"}
 DEEP: dict[str, Any] = {"mlp_widths": (32,) * 20, "mlp_activation": "sigmoid"}
@@ -197,7 +199,15 @@ def small_random(seed: int) -> Callable[[], Data]:
     return DIGITS(tasks.random_labels, n=500, seed=seed)
 
 
-PLANTS = (*_family("calibration", 0), *_others("calibration", 1), *_calibration_more(), *_family("held back", 2), *_family("held back", 3), *_others("held back", 4), *_more("held back", 5))
+PLANTS = (
+    *_family("calibration", 0),
+    *_others("calibration", 1),
+    *_calibration_more(),
+    *_family("held back", 2),
+    *_family("held back", 3),
+    *_others("held back", 4),
+    *_more("held back", 5),
+)
 
 
 def well(name: str, part: Part, data: Callable[[], Data], settings: dict[str, Any], seed: int) -> Training:
@@ -220,6 +230,17 @@ def _well(part: Part, seeds: tuple[int, ...]) -> list[Training]:
     return found
 
 
-HEALTHY = (*_well("calibration", (10, 16)), *_well("held back", (11, 12, 13)),
-           well("digits, resnet18 14", "calibration", DIGITS(n=700, seed=14), RESNET | {"scheduler": "onecycle", "epochs": 6}, 14),
-           well("digits, resnet18 15", "held back", DIGITS(n=700, seed=15), RESNET | {"scheduler": "onecycle", "epochs": 6}, 15))
+HEALTHY = (
+    *_well("calibration", (10, 16)),
+    *_well("held back", (11, 12, 13)),
+    well(
+        "digits, resnet18 14",
+        "calibration",
+        DIGITS(n=700, seed=14),
+        RESNET | {"scheduler": "onecycle", "epochs": 6},
+        14,
+    ),
+    well(
+        "digits, resnet18 15", "held back", DIGITS(n=700, seed=15), RESNET | {"scheduler": "onecycle", "epochs": 6}, 15
+    ),
+)

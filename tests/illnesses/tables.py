@@ -7,7 +7,7 @@ from typing import get_args
 
 from pawprint.symptoms import Kind
 from tests.illnesses.outcomes import Outcome
-from tests.illnesses.plants import PARTS, Part, Plant, Training
+from tests.illnesses.plants import PARTS, Plant, Training
 
 DOCUMENT = Path(__file__).parents[2] / "docs/diagnostics.md"
 BEGIN, END = "<!-- illnesses: written by `make illnesses` -->", "<!-- end of illnesses -->"

@@ -1,5 +1,6 @@
 """A planted or a healthy training through pawprint's own loop, and its curves as `diagnose` takes them."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,7 @@ class Trained:
 
     curves: Curves
     facts: Facts
-    scores: dict[str, float]  # test_accuracy of the last weights, val_loss at the end, gap, loss over the whole run
+    scores: dict[str, float]  # of the last weights; gap: |log| of val loss by test loss
 
 
 def train(settings: dict[str, Any], data: Data, seed: int, change: Change | None = None) -> Trained:
@@ -55,7 +56,7 @@ def _scores(training: loop.Training, curves: Curves) -> dict[str, float]:
     return {
         "test_accuracy": test.accuracy,
         "val_loss": float(epochs["val_loss"].iloc[-1]),
-        "gap": abs(val.accuracy - test.accuracy),
+        "gap": abs(math.log(val.loss / test.loss)),
         "jump": float(epochs["val_loss"].iloc[1:].clip(lower=1e-6).pct_change().abs().mean()),
         "mean_loss": float(losses.fillna(losses.max()).mean()),
     }
@@ -114,5 +115,3 @@ class Around:
 def changed(settings: dict[str, Any], remedy: dict[str, Any]) -> dict[str, Any]:
     """The settings with a remedy's in their place."""
     return {**settings, **{name: tuple(v) if isinstance(v, list) else v for name, v in remedy.items()}}
-
-
