@@ -60,7 +60,7 @@ PROBES = {
     ),
     "tta": Asked(
         "测试时增强（对一张图片的多个视图的输出取平均或投票）能提高多少准确率？代价是多少？",
-        code=("training.tta:averaged", "probes.tta:run"), sources=("ten_crops", "combining", "aggregation"),
+        code=("test_time_augmentation:averaged", "probes.tta:run"), sources=("ten_crops", "combining", "aggregation"),
     ),
 }  # fmt: skip
 SLOWNESS = ("diagnostics.slowness:verdicts",)

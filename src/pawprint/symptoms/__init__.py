@@ -14,6 +14,11 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from pawprint.types import ACTIVATION as ACTIVATION
+from pawprint.types import DEAD as DEAD
+from pawprint.types import GRADIENT as GRADIENT
+from pawprint.types import LAYER_QUANTITIES as LAYER_QUANTITIES
+from pawprint.types import UPDATE as UPDATE
 from pawprint.types import RunSpec
 
 Kind = Literal[
@@ -96,10 +101,3 @@ class Facts:
     n_classes: int | None = None
     n_train: int | None = None
     has_batch_norm: bool | None = None
-
-
-GRADIENT = "gradient_of_layer_"  # root mean square of a layer's gradients, of each step
-UPDATE = "update_ratio_of_layer_"  # norm of a step's change of a layer's weights by the norm of the weights
-ACTIVATION = "activation_std_of_layer_"  # standard deviation of a layer's outputs over a batch of train
-DEAD = "dead_share_of_layer_"  # share of its units that are 0 for every picture of a batch of train; of ReLU alone
-LAYER_QUANTITIES = (GRADIENT, UPDATE, ACTIVATION, DEAD)
