@@ -193,9 +193,9 @@ def not_smooth(curves: Curves, facts: Facts) -> Symptom | None:
         return None
     worst = of_train if of_train.mean() / RISES > of_val.mean() / VAL_RISES else of_val
     said = (
-        f"from one epoch to the next the training loss rises by {100 * np.expm1(of_train.mean()):.0f} % and validation "
-        f"loss by {100 * np.expm1(of_val.mean()):.0f} % (means, a fall counted as 0; lines: {100 * np.expm1(RISES):.0f} "
-        f"and {100 * np.expm1(VAL_RISES):.0f} %), most after epoch {worst.idxmax()}"
+        f"from epoch to epoch the training loss rises by {100 * np.expm1(of_train.mean()):.0f} % and validation "
+        f"loss by {100 * np.expm1(of_val.mean()):.0f} % (means, a fall counted as 0; lines: "
+        f"{100 * np.expm1(RISES):.0f} and {100 * np.expm1(VAL_RISES):.0f} %), most after epoch {worst.idxmax()}"
     )
     numbers = {"training_rise": float(of_train.mean()), "val_rise": float(of_val.mean())}
     return Symptom("not_smooth", sure, said, numbers, _smoother(curves, facts))
