@@ -231,6 +231,8 @@ def test_the_full_adam_rule_scales_rate_betas_and_eps() -> None:
     ("pretrained: true\nmodel: mlp", "pretrained: true has weights for resnet18 only, found model: mlp"),
     ("diagnostics: [curvature]", "diagnostics: curvature: resnet18's batch normalization"),
     ("model: mlp\nclass_weights: balanced\ndiagnostics: [gradient_noise]", "divides by the weights of a batch"),
+    ("objective: fixmatch\ndiagnostics: [histograms, weight_norm]", "expected diagnostics of layers alone: layer_grad"),
+    ("model: cnn\ndropout: 0.5\ndiagnostics: [weight_gradients, activations]", "weight_gradients: with dropout"),
     ("pretrained_source: cifar", "pretrained_source: should be 'none', 'imagenet', 'drawn_animals' or 'folder'"),
     ("pretrained_source: folder", "pretrain: data: path: not set; pictures of a folder need one, or a .zip"),
     ("pretrain: {epoch: 3}", "pretrain: epoch: no such setting; did you mean 'epochs'?"),

@@ -3,12 +3,13 @@
 import math
 from itertools import pairwise
 
-from pawprint.types import DataSettings, RunSpec
+from pawprint.types import OF_PROBE, DataSettings, RunSpec
 
 DRAWN_CLASSES = {"procedural": 37, "drawn_animals": 40}  # of the sources that draw as many pictures as one asks for
 GREY = ("digits", "fashion_mnist")  # sources of one channel
 MOST_DRAWN_BYTES = 100e9  # pictures as they are packed; drawing that many would take weeks
 FALL_TO_A_FLOOR = ("exponential", "cosine", "linear", "warmup_cosine", "cyclic", "restarts", "plateau")
+OF_LAYERS = "diagnostics of layers alone: layer_gradients, layer_updates, activations, histograms"
 MOST_PARAMETERS = 10**8  # of an MLP: 1.6 GB with gradients and Adam's two averages; ResNet-18 has 11 million
 
 
@@ -52,16 +53,16 @@ def _of_labels(spec: RunSpec) -> list[str]:
 def _of_diagnostics(spec: RunSpec) -> list[str]:
     """Diagnostics of what the training has not: a loss of each example by itself."""
     faults = []
-    of_probe = [name for name in spec.diagnostics if name != "layer_gradients"]
+    of_probe = [name for name in spec.diagnostics if name in OF_PROBE]
     if of_probe and spec.objective != "supervised":
         faults.append(
             f"diagnostics: {', '.join(of_probe)}: measured on labelled pictures alone, which is not the loss of"
-            f" objective: {spec.objective}; expected layer_gradients alone"
+            f" objective: {spec.objective}; expected {OF_LAYERS}"
         )
     if of_probe and spec.dropout:
         faults.append(
             f"diagnostics: {', '.join(of_probe)}: with dropout the loss differs each time it is asked for; expected"
-            " dropout: 0, or layer_gradients alone"
+            f" dropout: 0, or {OF_LAYERS}"
         )
     by_itself = [name for name in spec.diagnostics if name in ("gradient_noise", "curvature")]
     if by_itself and spec.model != "mlp":

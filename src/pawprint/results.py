@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 
 from pawprint import charts, paths
-from pawprint.diagnostics.gradient_norm import LAYER_PREFIX
+from pawprint.diagnostics.histograms import BINS
 from pawprint.errors import DataError
 from pawprint.params import read_resolved
 from pawprint.plot_tables import IDENTITY, VALIDATION
 from pawprint.records import read_record
 from pawprint.tables import read_table
-from pawprint.types import CLASS_COUNTS, RunSpec, StudySettings
+from pawprint.types import CLASS_COUNTS, LAYER_QUANTITIES, RunSpec, StudySettings
 
 CURVES: dict[str, dict[str, type]] = {  # what is drawn of them
     "steps": dict.fromkeys([*charts.X_LABELS, "epoch"], int)
@@ -28,6 +28,7 @@ CURVES: dict[str, dict[str, type]] = {  # what is drawn of them
     "epochs": dict.fromkeys([*charts.X_LABELS, "epoch"], int) | dict.fromkeys(["training_loss", *VALIDATION], float),
 }
 DIAGNOSTICS: dict[str, type] = {"step": int, "examples_seen": int, "quantity": str, "value": float}
+HISTOGRAMS: dict[str, type] = {"step": int, "kind": str, "layer": str, "not_finite": int, **dict.fromkeys(BINS, int)}
 CLASSES: dict[str, type] = {"epoch": int, "class": str, **dict.fromkeys(CLASS_COUNTS, int)}
 Entry = TypeVar("Entry")
 
@@ -112,8 +113,14 @@ def diagnostics(specs: Sequence[RunSpec], of_layers: bool = False) -> pd.DataFra
     for spec in (spec for spec in specs if spec.diagnostics):
         path = paths.train_outputs(spec.variant).curves / f"{spec.key}-diagnostics.csv"
         measured = read_table(path, DIAGNOSTICS, f"dvc repro train@{spec.variant}").assign(**identity(spec))
-        parts.append(measured[measured["quantity"].str.startswith(LAYER_PREFIX) == of_layers])
+        parts.append(measured[measured["quantity"].str.startswith(LAYER_QUANTITIES) == of_layers])
     return pd.concat(parts[1:] or parts, ignore_index=True)
+
+
+def histograms(spec: RunSpec) -> pd.DataFrame:
+    """What a training counted, a row for each step, kind and layer; it has the diagnostic."""
+    path = paths.train_outputs(spec.variant).curves / f"{spec.key}-histograms.csv"
+    return read_table(path, HISTOGRAMS, f"dvc repro train@{spec.variant}").assign(**identity(spec))
 
 
 def classes(specs: Sequence[RunSpec]) -> pd.DataFrame:

@@ -155,8 +155,11 @@ class RunSpec:
     # Splits that are measured at each epoch's end beside val, for their curves alone: they choose nothing.
     epoch_curves: Annotated[tuple[Literal["train", "test"], ...], Field(max_length=2)] = ()
     diagnostics: tuple[
-        Literal["layer_gradients", "weight_gradients", "gradient_noise", "curvature", "weight_norm"], ...
-    ] = ()
+        Literal[
+            "layer_gradients", "layer_updates", "activations", "histograms",
+            "weight_gradients", "gradient_noise", "curvature", "weight_norm",
+        ], ...,
+    ] = ()  # fmt: skip
     diagnose_every_steps: PositiveInt = 50
     select_on: Literal["val_loss", "val_accuracy", "val_balanced_accuracy"] = "val_loss"  # which epoch's weights stay
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
@@ -218,6 +221,16 @@ class RunSpec:
 # Of each step of an objective that learns from unlabelled pictures (`pawprint.objectives.pseudo_labels`).
 UNLABELLED_PARTS = ("labelled_loss", "unlabelled_loss", "mask_rate", "pseudo_label_accuracy", "agreement")
 CLASS_COUNTS = ("n", "n_confident", "n_known", "n_right", "n_agreeing")  # of the same, by class and epoch
+
+# The diagnostics of a fixed batch's loss, which has to be a function of weights and labelled pictures alone.
+OF_PROBE = ("weight_gradients", "gradient_noise", "curvature", "weight_norm")
+
+# What is measured of a layer while training: one of these, and then its name in the model, e.g. `layer1.0.conv1`.
+GRADIENT = "gradient_of_layer_"  # root mean square of its gradients, of each step
+UPDATE = "update_ratio_of_layer_"  # norm of a step's change of its weights by the norm of the weights
+ACTIVATION = "activation_std_of_layer_"  # standard deviation of its outputs over a batch of train
+DEAD = "dead_share_of_layer_"  # share of its units that are 0 for every picture of a batch of train; of ReLU alone
+LAYER_QUANTITIES = (GRADIENT, UPDATE, ACTIVATION, DEAD)
 
 RUN_IDENTITY = ("study", "variant", "run", "seed", "pretrained_on")
 RUN_SETTINGS = tuple(f.name for f in dataclasses.fields(RunSpec) if f.name not in RUN_IDENTITY)

@@ -16,7 +16,7 @@ from pawprint.diagnostics.slowness import verdicts
 from pawprint.errors import PawprintError
 from pawprint.training.diagnose import Diagnostics
 from pawprint.training.history import History
-from pawprint.types import LossTerms, TrainState
+from pawprint.types import LossTerms, RunSpec, TrainState
 
 N_EXAMPLES, N_WINDOWS, EVERY = 512, 4, 5
 Ground = Callable[[torch.Tensor], torch.Tensor]
@@ -59,9 +59,9 @@ def train(case: Case, batch_size: int = 16) -> tuple[pd.DataFrame, pd.DataFrame]
     model = Place(case.ground, case.start)
     settings: dict[str, Any] = {"momentum": case.momentum} if case.momentum else {}
     optimizer = case.optimizer(model.parameters(), lr=case.lr, **settings)
-    diagnostics = Diagnostics(
-        ("gradient_noise", "curvature"), mean_loss, Batch(tilts, labels), batch_size, N_EXAMPLES, seed=0
-    )
+    spec = RunSpec(study="slowness", variant="made", run="made", seed=0, batch_size=batch_size,
+                   diagnostics=("gradient_noise", "curvature"))  # fmt: skip
+    diagnostics = Diagnostics(spec, mean_loss, Batch(tilts, labels), N_EXAMPLES)
     state, history, rows = TrainState(model, optimizer, None, 0, 0), History(), []
     for step in range(1, case.n_steps + 1):
         diagnosis = diagnostics.begin(state) if step == 1 or step % EVERY == 0 else None
@@ -72,7 +72,8 @@ def train(case: Case, batch_size: int = 16) -> tuple[pd.DataFrame, pd.DataFrame]
         rows.append({"step": step, "training_loss": loss.item(), "learning_rate": case.lr, **gradient_norm(model)})
         optimizer.step()
         if diagnosis:
-            history.add_diagnostics(step, step * batch_size, diagnosis.of(model))
+            diagnosis.see_step(model)
+            history.add_diagnostics(step, step * batch_size, diagnosis.values)
     return history.diagnostics_table(), pd.DataFrame(rows)
 
 

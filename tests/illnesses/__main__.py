@@ -23,9 +23,10 @@ ALL: tuple[Training, ...] = (*PLANTS, *HEALTHY)
 
 def main(words: Sequence[str]) -> None:
     """Train, tell each outcome on stderr, and write the tables."""
-    chosen = [i for i, t in enumerate(ALL) if not words or any(word in (t.part, t.name) or word in t.name for word in words)]
+    chosen = [i for i, t in enumerate(ALL) if not words or any(word == t.part or word in t.name for word in words)]
     with ProcessPoolExecutor(2) as pool:
-        outcomes = [(ALL[i], _told(ALL[i], outcome)) for i, outcome in zip(chosen, pool.map(_number, chosen), strict=True)]
+        found = zip(chosen, pool.map(_number, chosen), strict=True)
+        outcomes = [(ALL[i], _told(ALL[i], outcome)) for i, outcome in found]
     if not words:
         plants = [(t, outcome) for t, outcome in outcomes if isinstance(t, Plant)]
         write(plants, [(t, outcome) for t, outcome in outcomes if not isinstance(t, Plant)])

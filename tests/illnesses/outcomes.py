@@ -52,13 +52,14 @@ def outcome_of(training: Training) -> Outcome:
     is_of_data = training.cured is not None and not remedy.settings
     data = training.cured() if training.cured and is_of_data else training.data()
     settings = changed(training.settings, remedy.settings)
-    cured = train(settings, data, training.seed, training.change)
+    change = training.change if remedy.settings else None  # told in words, it is undone
+    cured = train(settings, data, training.seed, change)
     before, after = trained.scores[training.measure], cured.scores[training.measure]
     is_better = after < before if training.measure in LESS_IS_BETTER else after > before
     return Outcome(found, Cure(remedy.options or remedy.says.partition(":")[0], before, after, is_better))
 
 
 def _first(symptom: Symptom, plant: Plant) -> Remedy | None:
-    """The first remedy that can be applied: a setting, or words where the data can be mended."""
-    usable = (remedy for remedy in symptom.remedies if remedy.settings or plant.cured)
+    """The first remedy that can be applied: a setting, or words where what was planted can be undone."""
+    usable = (remedy for remedy in symptom.remedies if remedy.settings or plant.cured or plant.change)
     return next(usable, None)

@@ -7,7 +7,7 @@ from typing import get_args
 
 from pawprint.symptoms import Kind
 from tests.illnesses.outcomes import Outcome
-from tests.illnesses.plants import PARTS, Part, Plant, Training
+from tests.illnesses.plants import PARTS, Plant, Training
 
 DOCUMENT = Path(__file__).parents[2] / "docs/diagnostics.md"
 BEGIN, END = "<!-- illnesses: written by `make illnesses` -->", "<!-- end of illnesses -->"
@@ -39,8 +39,9 @@ def score(plants: Plants, healthy: Healthy) -> str:
         cured = [o.cure for _, o in ill if o.cure]
         first = sum(bool({p.kind, *p.accepted} & {*o.kinds[:1]}) for p, o in ill)
         named, itself = sum(o.names(p) for p, o in ill), sum(p.kind in o.kinds[:2] for p, o in ill)
-        rows.append(_row(part, len(ill), first, f"{named} ({100 * named / max(1, len(ill)):.0f} %)", itself, len(well),
-                         sum(not o.alarms for o in well), f"{sum(c.is_better for c in cured)} of {len(cured)}"))  # fmt: skip
+        share = f"{named} ({100 * named / max(1, len(ill)):.0f} %)"
+        better = f"{sum(c.is_better for c in cured)} of {len(cured)}"
+        rows.append(_row(part, len(ill), first, share, itself, len(well), sum(not o.alarms for o in well), better))
     return "\n".join(rows)
 
 
@@ -80,8 +81,8 @@ def cures(plants: Plants) -> str:
             rows.append(_row(plant.part, plant.name, f"`{plant.kind}`", first, "none to apply", "", "", "", ""))
             continue
         cure = outcome.cure
-        rows.append(_row(plant.part, plant.name, f"`{plant.kind}`", first, cure.says, plant.measure, f"{cure.before:.3g}",
-                         f"{cure.after:.3g}", "yes" if cure.is_better else "**no**"))  # fmt: skip
+        told = (f"{cure.before:.3g}", f"{cure.after:.3g}", "yes" if cure.is_better else "**no**")
+        rows.append(_row(plant.part, plant.name, f"`{plant.kind}`", first, cure.says, plant.measure, *told))
     return "\n".join(rows)
 
 

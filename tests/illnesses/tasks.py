@@ -1,4 +1,4 @@
-"""Small tasks in memory, and what is done to their data: labels that are wrong, copies, marks, raw inputs, few pictures."""
+"""Small tasks in memory, and what is done to their data: wrong labels, copies, marks, raw inputs, few pictures."""
 
 from dataclasses import replace
 from functools import lru_cache

@@ -27,7 +27,11 @@ variants:
   baseline: {}
   momentum: {momentum: 0.9, diagnostics: [weight_norm], diagnose_every_steps: 10}
   batch_size: {runs: {bs_16: {batch_size: 16}, bs_64: {batch_size: 64}, whole: {batch_size: 5000}}}
-  slow: {seeds: [0], diagnostics: [gradient_noise, curvature], diagnose_every_steps: 10}
+  slow:
+    seeds: [0]
+    diagnostics: [gradient_noise, curvature, layer_updates, activations, histograms]
+    diagnose_every_steps: 10
+  counted: {seeds: [0], diagnostics: [histograms]}
 questions:
   momentum: [baseline, momentum]
   batch_size: [baseline, batch_size]
@@ -40,7 +44,7 @@ exported: [baseline]
 checks: {output_shape: {}}
 probes: {}
 """
-VARIANTS = ("baseline", "momentum", "batch_size", "slow")
+VARIANTS = ("baseline", "momentum", "batch_size", "slow", "counted")
 
 
 class Page(HTMLParser):
@@ -104,7 +108,9 @@ def test_every_question_is_answered_and_nothing_is_fetched(study: Path) -> None:
     assert [heading for heading in page.headings if heading in questions] == questions  # escaped, or as it is named
     assert "Against baseline: " in page.text
     drawn = ("test_accuracy", "momentum", "batch_size", "batch_size_by_step", "slow", "slowness_slow_slow_s0")
-    assert len(page.pictures) == len(drawn)
+    of_layers = ("a step moves each layer", "outputs are spread", "answer no picture", "weights, gradients and updates")
+    assert len(page.pictures) == len(drawn) + len(of_layers)
+    assert all(sum(words in str(picture["alt"]) for picture in page.pictures) == 1 for words in of_layers)
     assert all(picture["alt"] for picture in page.pictures)
     fetched = [address for address in page.sources if not address.startswith("data:image/png;base64,")]
     assert not fetched

@@ -10,8 +10,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 from pawprint import tracking
+from pawprint.diagnostics.histograms import BINS
 from pawprint.interruption import Interrupted, stoppable
 from pawprint.tracking.spool import settle
 from pawprint.training.variant import train_variant
@@ -72,6 +74,51 @@ def test_tensorboard_holds_the_steps(data: Data, spec: RunSpec, tmp_path: Path, 
     told = [event.value for event in events.Scalars("training_loss")]
     assert told == pytest.approx(steps["training_loss"].tolist(), rel=1e-6)
     assert len(events.Scalars("test_accuracy")) == 1
+
+
+class Stopping:
+    """Stops the training after its third step."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def log_step(self, values: dict[str, float], step: int) -> None:
+        if step == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    def log_epoch(self, values: dict[str, float], step: int) -> None:
+        """Nothing."""
+
+    finish = log_epoch
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_tensorboard_shows_histograms_and_the_graph_and_changes_no_byte(
+    data: Data, resnet_spec: RunSpec, tmp_path: Path, runs_folder: Path, killed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With batch normalization; and told again where the training was killed."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    spec = replace(resnet_spec, diagnostics=("histograms",), diagnose_every_steps=2)
+    without, generator = train(spec, data, tmp_path / "without"), torch.get_rng_state()
+    if killed:
+        monkeypatch.setitem(tracking.TRACKERS, "wandb", Stopping)
+        with stoppable(), pytest.raises(Interrupted):
+            train(spec, data, tmp_path / "with", "tensorboard", "wandb")
+    with_it = train(spec, data, tmp_path / "with", "tensorboard")
+    assert torch.equal(generator, torch.get_rng_state())
+    assert (with_it.models / "baseline-s0/weights.safetensors").read_bytes() == (
+        without.models / "baseline-s0/weights.safetensors"
+    ).read_bytes()
+    events = EventAccumulator(str(runs_folder / "tensorboard" / spec.name), size_guidance={"histograms": 0}).Reload()
+    counted = pd.read_csv(with_it.curves / "baseline-s0-histograms.csv").set_index(["kind", "layer", "step"])
+    assert set(events.Tags()["histograms"]) == {f"{kind}/{layer}" for kind, layer, _ in counted.index}
+    for event in events.Histograms("gradients/layer1.0.conv1"):
+        row = counted.loc[("gradients", "layer1.0.conv1", event.step)]
+        assert event.histogram_value.bucket == row[list(BINS)].tolist()
+        assert event.histogram_value.num == 64 * 64 * 9
+    assert [event.step for event in events.Histograms("gradients/fc")] == [1, 2, 4]
+    assert any("layer4" in node.name for node in events.Graph().node)
 
 
 class Broken:

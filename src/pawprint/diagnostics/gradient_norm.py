@@ -11,7 +11,8 @@ number of weights, so that a wide layer's would stand above a narrow one's in a 
 import torch
 from torch import nn
 
-LAYER_PREFIX = "gradient_of_layer_"  # then the layer's name in the model, e.g. `layer1.0.conv1`
+from pawprint.diagnostics.layers import layers
+from pawprint.types import GRADIENT
 
 
 def gradient_norm(model: nn.Module) -> dict[str, float]:
@@ -27,11 +28,11 @@ def gradient_norm(model: nn.Module) -> dict[str, float]:
 def layer_gradients(model: nn.Module) -> dict[str, float]:
     """`gradient_of_layer_<name>`: the root mean square over a layer's weights and biases, in the model's order.
 
-    A layer is a module that has parameters of its own; one without a gradient is left out.
+    A layer without a gradient is left out.
     """
     found = {}
-    for name, layer in model.named_modules():
+    for name, layer in layers(model).items():
         gradients = [p.grad.reshape(-1) for p in layer.parameters(recurse=False) if p.grad is not None]
         if gradients:
-            found[LAYER_PREFIX + name] = torch.cat(gradients).double().square().mean().sqrt().item()
+            found[GRADIENT + name] = torch.cat(gradients).double().square().mean().sqrt().item()
     return found

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pawprint import charts, paths
+from pawprint import charts, paths, results
 from pawprint.comparison import RunComparison
 from pawprint.errors import DataError
-from pawprint.figures.layer_gradients import layer_gradients_figure
+from pawprint.figures.histograms import histograms_figure
+from pawprint.figures.layers import layers_figure
 from pawprint.figures.pseudo_labels import PANELS, pseudo_labels_figure
 from pawprint.figures.strength import strength_figure
 from pawprint.figures.style import png
@@ -38,6 +39,7 @@ from pawprint.report.readings.verdicts import answer
 from pawprint.report.view_sheet import view_sheet, views
 from pawprint.symptoms.trends import Convergence, State
 from pawprint.tables import read_table
+from pawprint.types import ACTIVATION, DEAD, GRADIENT, UPDATE
 
 VIEW_SETTINGS = ("random_flip", "random_crop_percent", "resized_crop_area", "color_jitter", "augmentation",
                  "randaugment_ops", "randaugment_magnitude", "cutout_percent", "erasing_percent", "mixing",
@@ -47,6 +49,12 @@ STRENGTHS = {"brightness": "factor", "rotation": "degrees"}  # probe → its tab
 LAST_EPOCH = {  # title → column; accuracies as errors
     "training loss": "training_loss", "train error %": "train_accuracy", "test error %": "test_accuracy",
 }  # fmt: skip
+LAYER_PICTURES = {  # quantity → what its map shows
+    GRADIENT: "The size of each layer's gradients at each step",
+    UPDATE: "How far a step moves each layer's weights, as a share of their norm",
+    ACTIVATION: "How widely each layer's outputs are spread",
+    DEAD: "The share of each layer's units that answer no picture of a batch",
+}
 MOST_SHAPES = 3  # schedules whose way is put into words; of more the chart tells, and the table
 MOST_DESCRIBED = 4  # runs whose convergence is put into words; of more the table tells
 MOST_NAMED = 15  # runs that are named in a sentence
@@ -181,6 +189,7 @@ def _question(name: str, variants: Sequence[str], evidence: Evidence, states: di
     ]
     if not pictures:
         raise DataError(f"{paths.COMPARISON_CHARTS / name}.png: no such file; run: {AGAIN}")
+    pictures += _layer_pictures(name, rows, evidence) + _histogram_pictures(name, rows, evidence)
     pictures += _pictures_about(about, name, rows, evidence)
     table = _even([_run_line(row, evidence.of_run(row, evidence.epochs)) for row in rows])
     if about == "unlabelled":
@@ -259,8 +268,6 @@ def _even(lines: list[dict[str, str]]) -> list[dict[str, str]]:
 def _pictures_about(about: str, name: str, rows: Sequence[RunComparison], evidence: Evidence) -> list[Picture]:
     """What a question has beside its curves."""
     match about:
-        case "gradients":
-            return _layer_pictures(name, rows, evidence)
         case "unlabelled":
             return [*_unlabelled_pictures(name, rows, evidence), *_view_pictures(name, rows, evidence)]
         case "views":
@@ -269,9 +276,28 @@ def _pictures_about(about: str, name: str, rows: Sequence[RunComparison], eviden
 
 
 def _layer_pictures(name: str, rows: Sequence[RunComparison], evidence: Evidence) -> list[Picture]:
+    """A map of each quantity of layers that all the runs measured."""
     layers = {row.label: evidence.of_run(row, evidence.layers) for row in rows}
-    words = "The size of each layer's gradients at each step, by run: layers from the input (top) to the output."
-    return [_picture(f"{name}_layers", layer_gradients_figure(layers), words)]
+    pictures = []
+    for quantity, words in LAYER_PICTURES.items():
+        if layers and all(table["quantity"].str.startswith(quantity).any() for table in layers.values()):
+            file = f"{name}_{quantity.removesuffix('_of_layer_')}_of_layers"
+            text = f"{words}, by run: layers from the input (top) to the output."
+            pictures.append(_picture(file, layers_figure(layers, quantity), text))
+    return pictures
+
+
+def _histogram_pictures(name: str, rows: Sequence[RunComparison], evidence: Evidence) -> list[Picture]:
+    """A sheet for each run, of all its seeds, where all the runs have histograms."""
+    specs = {row.label: [s for s in evidence.specs if (s.variant, s.run) == (row.variant, row.run)] for row in rows}
+    if not all("histograms" in spec.diagnostics for own in specs.values() for spec in own):
+        return []
+    pictures = []
+    for number, (label, own) in enumerate(specs.items(), start=1):
+        figure = histograms_figure(pd.concat(map(results.histograms, own)), label)
+        words = f"How weights, gradients and updates of {label} are spread at each step, from the input (top) down."
+        pictures.append(_picture(f"{name}_histograms_{number}", figure, words))
+    return pictures
 
 
 def _unlabelled_pictures(name: str, rows: Sequence[RunComparison], evidence: Evidence) -> list[Picture]:

@@ -62,7 +62,7 @@ class Evidence:
 
     @cached_property
     def layers(self) -> pd.DataFrame:
-        """The size of each layer's gradients at each step, of the runs that measured it."""
+        """What was measured of layers, a row for each step and quantity, of the runs that did."""
         return results.diagnostics(self.specs, of_layers=True)
 
     @cached_property

@@ -14,6 +14,11 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from pawprint.types import ACTIVATION as ACTIVATION
+from pawprint.types import DEAD as DEAD
+from pawprint.types import GRADIENT as GRADIENT
+from pawprint.types import LAYER_QUANTITIES as LAYER_QUANTITIES
+from pawprint.types import UPDATE as UPDATE
 from pawprint.types import RunSpec
 
 Kind = Literal[
@@ -37,6 +42,13 @@ Kind = Literal[
 STATES: tuple[Kind, ...] = ("not_converged", "converged")  # said of healthy runs, too: no alarm
 
 
+def _typed(value: Any) -> str:
+    """A setting as a shell takes it: 0.001 as it is, (1, 2) as [1,2]."""
+    if isinstance(value, (tuple, list)):
+        return f"[{','.join(map(str, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 @dataclass(frozen=True)
 class Remedy:
     """Something to try."""
@@ -47,8 +59,7 @@ class Remedy:
     @property
     def options(self) -> str:
         """As it is typed: `-S clip_norm=1 -S scheduler=warmup`."""
-        return " ".join(f"-S {name}={value:g}" if isinstance(value, float) else f"-S {name}={value}"
-                        for name, value in self.settings.items())  # fmt: skip
+        return " ".join(f"-S {name}={_typed(value)}" for name, value in self.settings.items())
 
 
 @dataclass(frozen=True)
@@ -90,10 +101,3 @@ class Facts:
     n_classes: int | None = None
     n_train: int | None = None
     has_batch_norm: bool | None = None
-
-
-GRADIENT = "gradient_of_layer_"  # root mean square of a layer's gradients, of each step
-UPDATE = "update_ratio_of_layer_"  # norm of a step's change of a layer's weights by the norm of the weights
-ACTIVATION = "activation_std_of_layer_"  # standard deviation of a layer's outputs over a batch of train
-DEAD = "dead_share_of_layer_"  # share of its units that are 0 for every picture of a batch of train; of ReLU alone
-LAYER_QUANTITIES = (GRADIENT, UPDATE, ACTIVATION, DEAD)

@@ -46,8 +46,8 @@ def over_fitting(curves: Curves, facts: Facts) -> Symptom | None:
     epoch, lowest, ending, training_then, training_last = found
     sure = grade(ending / lowest, RISEN, 4 * RISEN)
     said = (
-        f"validation loss is lowest after epoch {epoch} ({lowest:.3g}) and ends at {ending:.3g}, while the training loss "
-        f"fell from {training_then:.3g} to {training_last:.3g}"
+        f"validation loss is lowest after epoch {epoch} ({lowest:.3g}) and ends at {ending:.3g}, while the training "
+        f"loss fell from {training_then:.3g} to {training_last:.3g}"
     )
     numbers = {"best_epoch": float(epoch), "rise": ending / lowest, "training_loss": training_last}
     return Symptom("over_fitting", sure, said, numbers, _against_over_fitting(facts, epoch), _step_of(curves, epoch))
@@ -70,8 +70,8 @@ def label_noise(curves: Curves, facts: Facts) -> Symptom | None:
     sure = 0.9 if at_chance else min(1.0, 0.5 + 0.25 * grade(drop, DROP, 4 * DROP) + 0.25 * grade(still, STILL, 1.0))
     said = (
         f"validation loss is lowest after epoch {epoch} ({lowest:.3g}), when the training loss was still "
-        f"{training_then:.3g} of {began:.3g} at the beginning; from there the training loss came to {training_last:.3g}, "
-        f"validation loss to {ending:.3g}"
+        f"{training_then:.3g} of {began:.3g} at the beginning; from there the training loss came to "
+        f"{training_last:.3g}, validation loss to {ending:.3g}"
     )
     said += (
         ", and validation was never better than a guess"
@@ -102,7 +102,10 @@ def under_fitting(curves: Curves, facts: Facts) -> Symptom | None:
     if left < HIGH or moved > max(LEVEL, noise / began):
         return None
     sure = grade(left, HIGH, 2 * HIGH) if left < 0.97 else 0.5
-    said = f"the training loss has leveled off at {last:.3g} ({before:.3g} in the third before), of {began:.3g} at the beginning"
+    said = (
+        f"the training loss has leveled off at {last:.3g} ({before:.3g} in the third before), of {began:.3g} at the "
+        "beginning"
+    )
     return Symptom("under_fitting", sure, said, {"left": left, "moved": moved}, _against_under_fitting(curves, facts))
 
 
@@ -113,7 +116,8 @@ def not_converged(curves: Curves, facts: Facts) -> Symptom | None:
         if found.state != "still improving":
             return None
         moved = found.trends["val_loss"].change
-        said = f"validation loss goes by {100 * np.expm1(moved):+.0f} % over epochs {found.first_epoch} to {found.last_epoch}"
+        span = f"epochs {found.first_epoch} to {found.last_epoch}"
+        said = f"validation loss goes by {100 * np.expm1(moved):+.0f} % over {span}"
         numbers = {"val_loss_change": moved, "val_accuracy_change": found.trends["val_accuracy"].change}
     else:
         parts = blocks(by_step(curves, "training_loss"), 12)
@@ -139,8 +143,8 @@ def converged(curves: Curves, facts: Facts) -> Symptom | None:
         if found.state != "converged":
             return None
         said = (
-            f"validation has leveled off: its loss moves by {100 * np.expm1(found.trends['val_loss'].change):+.0f} % over "
-            f"epochs {found.first_epoch} to {found.last_epoch}"
+            f"validation has leveled off: its loss moves by {100 * np.expm1(found.trends['val_loss'].change):+.0f} % "
+            f"over epochs {found.first_epoch} to {found.last_epoch}"
         )
         return Symptom("converged", 0.8, said, {"val_loss_change": found.trends["val_loss"].change})
     losses, began = by_step(curves, "training_loss"), start(curves, facts)

@@ -46,24 +46,34 @@ def exploding(curves: Curves, facts: Facts) -> Symptom | None:
     return Symptom("exploding", sure, said + where, numbers, _against_explosion(curves, facts), step, layer)
 
 
-def _starts_high(curves: Curves, facts: Facts) -> Symptom | None:
-    began = start(curves, facts)
-    even = guessing(curves, facts) if facts.n_classes else SURELY_HIGH / STARTS_HIGH
+def starts_high(curves: Curves, facts: Facts) -> float:
+    """How sure it is that the untrained network's loss is beyond that of a guess; 0: it is not, or another loss."""
     if facts.spec is not None and facts.spec.loss != "cross_entropy":
-        return None
-    sure = grade(began / even, STARTS_HIGH, 10 * STARTS_HIGH)
+        return 0.0
+    return grade(start(curves, facts) / _even(curves, facts), STARTS_HIGH, 10 * STARTS_HIGH)
+
+
+def _even(curves: Curves, facts: Facts) -> float:
+    return guessing(curves, facts) if facts.n_classes else SURELY_HIGH / STARTS_HIGH
+
+
+def _starts_high(curves: Curves, facts: Facts) -> Symptom | None:
+    sure = starts_high(curves, facts)
     if not sure:
         return None
+    began, even = start(curves, facts), _even(curves, facts)
     said = f"the loss begins at {began:.3g}, {began / even:.1f} times that of an even guess ({even:.3g})"
     outputs = of_layers(curves, ACTIVATION)
-    layer = None
+    layer, grows = None, True
     if not outputs.empty:
         grown = outputs.iloc[0]
         layer = str(grown.index[int(np.argmax(grown > 10))]) if (grown > 10).any() else None
+        grows = bool(grown.iloc[-1] > grown.iloc[0])
         said += f"; the layers' outputs have standard deviations of {grown.iloc[0]:.2g} to {grown.iloc[-1]:.2g}"
     remedies = [Remedy("standardize the pictures: each channel to mean 0 and standard deviation 1")]
     if facts.spec is not None and facts.spec.model == "mlp" and facts.spec.mlp_init != "he":
-        remedies.insert(0, Remedy("draw the initial weights by He's rule", {"mlp_init": "he"}))
+        # Outputs that grow from layer to layer are the weights'; large ones from the first layer on are the pictures'.
+        remedies.insert(0 if grows else 1, Remedy("draw the initial weights by He's rule", {"mlp_init": "he"}))
     numbers = {"first_loss": began, "of_guess": began / even}
     return Symptom("exploding", sure, said, numbers, (*remedies, *_against_explosion(curves, facts)), 1, layer)
 
@@ -72,8 +82,9 @@ def _against_explosion(curves: Curves, facts: Facts) -> tuple[Remedy, ...]:
     current, spec = rate(curves, facts), facts.spec
     remedies = [Remedy("lower the rate", {"lr": short(current / 10)})] if current else []
     if spec is None or not spec.clip_norm:
-        clip = Remedy("clip the gradients", {"clip_norm": 1.0})
         # A step of Adam has the size of the rate whatever the gradient's; of SGD it has the gradient's.
+        both = {"clip_norm": 1.0} | ({"lr": short(current / 10)} if current else {})
+        clip = Remedy("clip the gradients, and lower the rate", both)
         remedies.insert(0 if spec and spec.optimizer == "sgd" else len(remedies), clip)
     if spec is None or spec.scheduler == "none":
         remedies.append(Remedy("let the rate rise at the beginning", {"scheduler": "warmup"}))
@@ -106,8 +117,8 @@ def _over_depth(sign: Sign, facts: Facts) -> Symptom:
 def _over_time(sign: Sign, curves: Curves, facts: Facts) -> Symptom:
     losses = by_step(curves, "training_loss")
     said = (
-        f"from step {sign.step} on the gradients' norm is {sign.size:.2g} of the first step's (line: 1/{SHRUNK:g}) while "
-        f"the training loss went from {start(curves, facts):.3g} to {end(losses):.3g}"
+        f"from step {sign.step} on the gradients' norm is {sign.size:.2g} of the first step's (line: 1/{SHRUNK:g}) "
+        f"while the training loss went from {start(curves, facts):.3g} to {end(losses):.3g}"
     )
     if sign.layer:
         said += f"; first in {sign.layer} at step {sign.layer_step}"

@@ -37,8 +37,8 @@ def leak(curves: Curves, facts: Facts) -> Symptom | None:
         gap = float((val[late] - test[late]).mean())
         if gap > GAP:
             said = (
-                f"validation accuracy is {val[late].mean():.2f} where test's is {test[late].mean():.2f} (mean over epochs "
-                f"{late[0]} to {late[-1]})"
+                f"validation accuracy is {val[late].mean():.2f} where test's is {test[late].mean():.2f} (mean over "
+                f"epochs {late[0]} to {late[-1]})"
             )
             return Symptom("leak", grade(gap, GAP, 4 * GAP), said, {"gap": gap}, REMEDIES)
         return None
@@ -62,8 +62,8 @@ def _beside_train(curves: Curves, facts: Facts) -> Symptom | None:
     sure = 0.5 + 0.4 * share * (1.0 if facts.spec is not None else 0.3)
     last = half[-1]
     said = (
-        f"the training loss came from {began:.3g} to {training[last]:.3g} and validation's with it, to {losses[last]:.3g}: "
-        f"no gap in {100 * share:.0f} % of the epochs from {half[0]} on"
+        f"the training loss came from {began:.3g} to {training[last]:.3g} and validation's with it, to "
+        f"{losses[last]:.3g}: no gap in {100 * share:.0f} % of the epochs from {half[0]} on"
     )
     return Symptom("leak", sure, said, {"share": share, "ratio": float(ratio.median())}, REMEDIES)
 

@@ -17,11 +17,13 @@ Limits: all lines are ours, set on the planted illnesses of docs/diagnostics.md.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pawprint.symptoms import UPDATE, Curves, Facts, Remedy, Symptom
+from pawprint.symptoms.gradients import starts_high
 from pawprint.symptoms.measures import (
     blocks,
     by_epoch,
@@ -68,6 +70,8 @@ def rate_too_large(curves: Curves, facts: Facts) -> Symptom | None:
     sure = max(grade(leap, LEAP, 4 * LEAP), grade(ending, ABOVE, 2 * ABOVE), 0.8 if is_lost else 0.0)
     if not sure:
         return None
+    if beyond := starts_high(curves, facts):  # what begins exploded leaps by consequence
+        sure = min(sure, 0.9 * beyond)
     said = f"the training loss goes from {began:.3g} up to {highest:.3g} at step {at} and ends at {end(losses):.3g}"
     if is_lost:
         said += f"; validation accuracy had been {best:.2f} and is {last:.2f}"
@@ -106,8 +110,8 @@ def rate_too_small(curves: Curves, facts: Facts) -> Symptom | None:
     if steady < STEADY and fall > 0 and pace > 0.5 * fall:
         sure = grade(needed, SLOW, 10 * SLOW) if ending > 0.5 * began else 0.0
         said = (
-            f"the training loss falls as steadily as a line, {change(began, ending)}; at the last third's pace, half of "
-            f"it would take {needed:.0f} times as many steps again (line: {SLOW:g})"
+            f"the training loss falls as steadily as a line, {change(began, ending)}; at the last third's pace, half "
+            f"of it would take {needed:.0f} times as many steps again (line: {SLOW:g})"
         )
     elif abs(fall) < UNMOVED and (len(updates) or _keeps_its_gradients(curves)):
         sure = 0.9 if len(updates) else 0.6
@@ -189,9 +193,9 @@ def not_smooth(curves: Curves, facts: Facts) -> Symptom | None:
         return None
     worst = of_train if of_train.mean() / RISES > of_val.mean() / VAL_RISES else of_val
     said = (
-        f"from one epoch to the next the training loss rises by {100 * np.expm1(of_train.mean()):.0f} % and validation "
-        f"loss by {100 * np.expm1(of_val.mean()):.0f} % (means, a fall counted as 0; lines: {100 * np.expm1(RISES):.0f} and "
-        f"{100 * np.expm1(VAL_RISES):.0f} %), most after epoch {worst.idxmax()}"
+        f"from epoch to epoch the training loss rises by {100 * np.expm1(of_train.mean()):.0f} % and validation "
+        f"loss by {100 * np.expm1(of_val.mean()):.0f} % (means, a fall counted as 0; lines: "
+        f"{100 * np.expm1(RISES):.0f} and {100 * np.expm1(VAL_RISES):.0f} %), most after epoch {worst.idxmax()}"
     )
     numbers = {"training_rise": float(of_train.mean()), "val_rise": float(of_val.mean())}
     return Symptom("not_smooth", sure, said, numbers, _smoother(curves, facts))
@@ -227,12 +231,13 @@ def _spikes(curves: Curves, facts: Facts) -> Symptom | None:
 
 def _smoother(curves: Curves, facts: Facts) -> tuple[Remedy, ...]:
     spec, current = facts.spec, rate(curves, facts)
-    remedies = [Remedy("lower the rate", {"lr": short(current / 10)} if current else {})]
+    settings: dict[str, Any] = {"lr": short(current / 3)} if current else {}
+    if spec is None or spec.scheduler == "none":
+        settings["scheduler"] = "cosine"
+    remedies = [Remedy("lower the rate, and let it fall to the end", settings)]
     if spec is not None:
         larger = Remedy("a larger batch", {"batch_size": max(16, 4 * spec.batch_size)})
         remedies.insert(0 if spec.batch_size <= 2 else 1, larger)
-        if spec.scheduler == "none":
-            remedies.append(Remedy("let the rate fall to the end", {"scheduler": "cosine"}))
     return tuple(remedies)
 
 
@@ -256,16 +261,18 @@ def plateau(curves: Curves, facts: Facts) -> Symptom | None:
         f"from step {steps[0]} to {steps[1]}, {100 * share:.0f} % of the run, the training loss stays at {level:.3g}; "
         f"then it falls to {ending:.3g}"
     )
-    return Symptom("plateau", grade(share, LONG, 0.8), said, {"share": share, "level": level}, _off_plateau(curves, facts),
-                   steps[0])  # fmt: skip
+    numbers = {"share": share, "level": level}
+    return Symptom("plateau", grade(share, LONG, 0.8), said, numbers, _off_plateau(curves, facts), steps[0])
 
 
 def _off_plateau(curves: Curves, facts: Facts) -> tuple[Remedy, ...]:
     spec, current = facts.spec, rate(curves, facts)
     remedies = []
     if spec is not None and spec.model == "mlp":
-        settings = {"mlp_init": "he"} if spec.mlp_activation == "relu" else {"mlp_activation": "relu", "mlp_init": "he"}
+        settings: dict[str, Any] = {"mlp_activation": "relu", "mlp_init": "he"}
         if any(getattr(spec, name) != value for name, value in settings.items()):
+            if spec.optimizer == "sgd" and spec.mlp_activation != "relu":
+                settings["lr"] = short(spec.lr / 10)  # the gradients that come through are as much larger
             remedies.append(Remedy("ReLU with He's initialization", settings))
     if spec is not None and spec.optimizer == "sgd":
         remedies.append(Remedy("an optimizer with a rate for each weight", {"optimizer": "adam", "lr": 1e-3}))

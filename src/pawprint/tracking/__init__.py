@@ -4,17 +4,25 @@ A tracker watches; it must not decide. One that fails is reported once and dropp
 to the same bytes: what it would have shown stands in the CSVs.
 """
 
+from __future__ import annotations
+
+import copy
 import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pawprint import paths
 from pawprint.tracking.account import speaks_to_the_service
 from pawprint.tracking.rows import Head
 from pawprint.types import RunSpec
+
+if TYPE_CHECKING:  # the process that delivers to W&B does without torch, which takes seconds
+    from torch import nn
+
+    from pawprint.diagnostics.histograms import Histograms
 
 
 class Tracker(Protocol):
@@ -23,6 +31,14 @@ class Tracker(Protocol):
     def log_step(self, values: dict[str, float], step: int) -> None: ...
     def log_epoch(self, values: dict[str, float], step: int) -> None: ...
     def finish(self, values: dict[str, float], step: int) -> None: ...
+
+
+@runtime_checkable
+class LooksInside(Protocol):
+    """A tracker that also shows the network: how its layers' numbers are spread, and what it computes."""
+
+    def log_histograms(self, histograms: Histograms, step: int) -> None: ...
+    def log_graph(self, model: nn.Module, image_shape: tuple[int, int, int]) -> None: ...
 
 
 def _dvclive(folder: Path, spec: RunSpec, run_id: str, config: dict[str, Any]) -> Tracker:
@@ -74,6 +90,21 @@ class Trackers:
         for name, tracker in list(self.trackers.items()):
             with self._guarded(name):
                 tracker.log_epoch(finite(values), step)
+
+    def log_histograms(self, histograms: Histograms, step: int) -> None:
+        for name, tracker in list(self.trackers.items()):
+            with self._guarded(name):
+                if isinstance(tracker, LooksInside):
+                    tracker.log_histograms(histograms, step)
+
+    def log_graph(self, model: nn.Module, image_shape: tuple[int, int, int]) -> None:
+        """`image_shape`: (C, H, W). A copy is looked at, so that the model stays as it is, and the generators do."""
+        from pawprint.seeding import preserve_rng
+
+        for name, tracker in list(self.trackers.items()):
+            with self._guarded(name), preserve_rng():
+                if isinstance(tracker, LooksInside):
+                    tracker.log_graph(copy.deepcopy(model).cpu(), image_shape)
 
     def finish(self, values: dict[str, float], step: int) -> None:
         """Log the last values (the scores on test) into the same run, and close it."""

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from pawprint.diagnostics.histograms import BINS, KINDS, Histograms, Kind
 from pawprint.types import CLASS_COUNTS, SCORES
 
 STEP_COLUMNS = (
@@ -25,6 +26,7 @@ STEP_COLUMNS = (
 )
 EPOCH_COLUMNS = ("epoch", "step", "examples_seen", "training_loss", *(f"val_{name}" for name in SCORES))
 DIAGNOSTIC_COLUMNS = ("step", "examples_seen", "quantity", "value")
+HISTOGRAM_COLUMNS = ("step", "examples_seen", "kind", "layer", "not_finite", *BINS)
 COUNTS = ("step", "epoch", "examples_seen")
 CLASS_COLUMNS = ("epoch", "class", *CLASS_COUNTS)  # of what an objective counts, class by class
 
@@ -32,7 +34,8 @@ CLASS_COLUMNS = ("epoch", "class", *CLASS_COUNTS)  # of what an objective counts
 class History:
     """Rows of numbers in the order of `step_columns` and `epoch_columns`; NaN where there is none.
 
-    What the diagnostics measured is kept by quantity: step, examples seen, value.
+    What the diagnostics measured is kept by quantity: step, examples seen, value; histograms by kind and layer: step,
+    examples seen, counts.
 
     `epoch_curves` are splits whose accuracy an epoch's row has beside val's scores, `parts` what a step's row has
     beside the loss. What an objective counts by class is added up over each epoch.
@@ -44,6 +47,7 @@ class History:
         self.steps: list[list[float]] = []
         self.epochs: list[list[float]] = []
         self.diagnostics: dict[str, list[list[float]]] = {}
+        self.histograms: dict[tuple[Kind, str], list[list[int]]] = {}
         self.of_classes: dict[int, torch.Tensor] = {}  # epoch → counts (CLASS_COUNTS, K)
 
     def add_step(self, **values: float) -> dict[str, float]:
@@ -85,6 +89,26 @@ class History:
         table = pd.DataFrame(rows, columns=DIAGNOSTIC_COLUMNS).astype({"step": int, "examples_seen": int})
         return table.sort_values("step", kind="stable", ignore_index=True)
 
+    def add_histograms(self, step: int, examples_seen: int, histograms: Histograms) -> None:
+        """Add a row for each kind and layer."""
+        for of, counts in histograms.items():
+            self.histograms.setdefault(of, []).append([step, examples_seen, *counts])
+
+    def histograms_table(self) -> pd.DataFrame:
+        """A row for each step, kind and layer, in the order in which they were measured; a bin by its lower edge."""
+        rows = [(step, seen, kind, layer, *counts) for (kind, layer), measured in self.histograms.items()
+                for step, seen, *counts in measured]  # fmt: skip
+        table = pd.DataFrame(rows, columns=list(HISTOGRAM_COLUMNS))
+        return table.sort_values("step", kind="stable", ignore_index=True)
+
+    def histograms_by_step(self) -> dict[int, Histograms]:
+        """As they were added."""
+        found: dict[int, Histograms] = {}
+        for of, measured in self.histograms.items():
+            for step, _, *counts in measured:
+                found.setdefault(step, {})[of] = counts
+        return found
+
     def classes_table(self, class_names: Sequence[str]) -> pd.DataFrame:
         """A row for each epoch and class."""
         rows = [(epoch, name, *counts[:, place].tolist()) for epoch, counts in self.of_classes.items()
@@ -99,9 +123,16 @@ class History:
             "diagnostics": {
                 quantity: torch.tensor(rows, dtype=torch.float64) for quantity, rows in self.diagnostics.items()
             },
+            "histograms": {
+                kind: {layer: torch.tensor(rows) for (of, layer), rows in self.histograms.items() if of == kind}
+                for kind in KINDS
+            },
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         self.steps, self.epochs = saved["steps"].tolist(), saved["epochs"].tolist()
         self.diagnostics = {quantity: rows.tolist() for quantity, rows in saved["diagnostics"].items()}
+        self.histograms = {
+            (kind, layer): rows.tolist() for kind in KINDS for layer, rows in saved["histograms"][kind].items()
+        }
         self.of_classes = {int(epoch): counts for epoch, counts in saved["of_classes"].items()}

@@ -13,11 +13,12 @@ from torch.nn.utils import clip_grad_norm_
 
 from pawprint.data.batches import Batch, TrainBatches
 from pawprint.diagnostics.gradient_norm import gradient_norm
+from pawprint.diagnostics.histograms import Histograms
 from pawprint.interruption import uninterrupted
 from pawprint.objectives import Objective, build_objective
 from pawprint.training import checkpoint
 from pawprint.training.arithmetic import bare, unscale
-from pawprint.training.diagnose import Diagnostics, diagnostics_of, gradients_by_layer, is_due
+from pawprint.training.diagnose import Diagnosis, Diagnostics, diagnostics_of, gradients_by_layer, is_due
 from pawprint.training.evaluate import evaluate
 from pawprint.training.history import History
 from pawprint.training.schedules import Schedule
@@ -84,7 +85,17 @@ class Training:
 Log = Callable[[dict[str, float], int], None]  # values by name, after this many steps
 
 
-def run(t: Training, log_step: Log, log_epoch: Log, save: Callable[[], None], save_every_seconds: float) -> None:
+LogHistograms = Callable[[Histograms, int], None]  # after this many steps
+
+
+def run(
+    t: Training,
+    log_step: Log,
+    log_epoch: Log,
+    save: Callable[[], None],
+    save_every_seconds: float,
+    log_histograms: LogHistograms = lambda histograms, step: None,
+) -> None:
     """Train `t` from where its state is to the end of its epochs or patience, or the first loss that is not finite.
 
     It may be interrupted anywhere: a step, and an epoch's end, is done or not done, and `t` says how far it is.
@@ -100,7 +111,7 @@ def run(t: Training, log_step: Log, log_epoch: Log, save: Callable[[], None], sa
         if epoch == spec.epochs or (start == 0 and t.is_stale(epoch)):
             break
         for batch in t.batches.epoch(epoch + 1, start):
-            diagnosed_step(t, objective, batch, log_step, diagnostics)
+            diagnosed_step(t, objective, batch, log_step, diagnostics, log_histograms)
             if t.diverged:
                 break
             if time.monotonic() - saved_at >= save_every_seconds:
@@ -110,18 +121,30 @@ def run(t: Training, log_step: Log, log_epoch: Log, save: Callable[[], None], sa
 
 
 def diagnosed_step(
-    t: Training, objective: Objective, batch: Batch, log_step: Log, diagnostics: Diagnostics | None
+    t: Training,
+    objective: Objective,
+    batch: Batch,
+    log_step: Log,
+    diagnostics: Diagnostics | None,
+    log_histograms: LogHistograms,
 ) -> None:
     """A step, and the diagnosis that is due with it: what takes long comes first, and may be interrupted."""
     step = t.state.step + 1
     diagnosis = diagnostics.begin(t.state) if diagnostics and is_due(t.spec, step) else None
     with uninterrupted():
-        train_step(t, objective, batch, log_step)
-        if diagnosis:
-            t.history.add_diagnostics(step, t.state.examples_seen, diagnosis.of(t.state.model))
+        train_step(t, objective, batch, log_step, diagnosis)
+        if not diagnosis:
+            return
+        diagnosis.see_step(t.state.model, is_taken=not t.diverged)
+        t.history.add_diagnostics(step, t.state.examples_seen, diagnosis.values)
+        t.history.add_histograms(step, t.state.examples_seen, diagnosis.histograms)
+        if diagnosis.histograms:
+            log_histograms(diagnosis.histograms, step)
 
 
-def train_step(t: Training, objective: Objective, batch: Batch, log_step: Log) -> None:
+def train_step(
+    t: Training, objective: Objective, batch: Batch, log_step: Log, diagnosis: Diagnosis | None = None
+) -> None:
     """Learn from one batch; a loss that is not finite ends the training instead."""
     state = t.state
     terms = objective(state.model, batch.to(t.fabric.device))
@@ -129,6 +152,8 @@ def train_step(t: Training, objective: Objective, batch: Batch, log_step: Log) -
     if state.scaler:
         unscale(state.scaler, state.optimizer)
     norms = gradient_norm(state.model)  # as backward left them: before clipping
+    if diagnosis:
+        diagnosis.see_gradients(state.model)
     loss, rate = terms.total.item(), state.optimizer.param_groups[0]["lr"]
     state.examples_seen += len(batch)
     epoch = state.step // t.batches.steps_per_epoch + 1

@@ -89,6 +89,7 @@ def train_run(
         training.load_state_dict(saved)
     total = spec.epochs * training.batches.steps_per_epoch
     tracker = Trackers(conduct.trackers, spec, state.id, {**spec_as_dict(spec), "split_hash": data.split_hash})
+    tracker.log_graph(bare(training.state.model), data.image_shape)
     _retell(training, tracker)
     watch = Watch(spec, data)
     with progress(spec.name, total, training.state.step) as reporter:
@@ -110,7 +111,7 @@ def train_run(
 
         try:
             with told_by_setting(spec, data, conduct.workers):
-                loop.run(training, log_step, log_epoch, save, conduct.save_every_seconds)
+                loop.run(training, log_step, log_epoch, save, conduct.save_every_seconds, tracker.log_histograms)
                 record = _record(training, state.id)
         except Interrupted as stop:
             save()
@@ -149,6 +150,8 @@ def _retell(training: loop.Training, tracker: Trackers) -> None:
     steps = [dict(zip(training.history.step_columns, row, strict=True)) for row in training.history.steps]
     epochs = [dict(zip(training.history.epoch_columns, row, strict=True)) for row in training.history.epochs]
     retell(tracker, steps, epochs)
+    for step, histograms in training.history.histograms_by_step().items():
+        tracker.log_histograms(histograms, step)
 
 
 def _record(training: loop.Training, identity: str) -> RunRecord:
@@ -185,9 +188,8 @@ def _ending(training: loop.Training) -> str:
 def write_training(training: loop.Training, record: RunRecord, folder: Path, curves: Path, prefix: str = "") -> None:
     """Weights and run.json into `folder`, the history as `prefix`steps.csv and `prefix`epochs.csv into `curves`.
 
-    Where the run has diagnostics, `prefix`diagnostics.csv comes beside them, and what an objective counts by class as
-    `prefix`classes.csv. The folder is all that `pawprint predict`
-    needs.
+    Where the run has diagnostics, `prefix`diagnostics.csv comes beside them, histograms as `prefix`histograms.csv, and
+    what an objective counts by class as `prefix`classes.csv. The folder is all that `pawprint predict` needs.
     """
     data = training.data
     checkpoint.save_weights(folder / "weights.safetensors", training.best.weights)
@@ -205,6 +207,9 @@ def write_training(training: loop.Training, record: RunRecord, folder: Path, cur
     if record.spec.diagnostics:
         text = training.history.diagnostics_table().to_csv(index=False, lineterminator="\n")
         atomic.write_text(curves / f"{prefix}diagnostics.csv", text)
+    if "histograms" in record.spec.diagnostics:
+        text = training.history.histograms_table().to_csv(index=False, lineterminator="\n")
+        atomic.write_text(curves / f"{prefix}histograms.csv", text)
     if record.spec.parts:
         text = training.history.classes_table(data.class_names).to_csv(index=False, lineterminator="\n")
         atomic.write_text(curves / f"{prefix}classes.csv", text)
