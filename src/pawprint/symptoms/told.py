@@ -65,18 +65,26 @@ def facts_of(spec: RunSpec, n_classes: int | None, epochs: pd.DataFrame) -> Fact
 
 
 def not_measured(curves: Curves, facts: Facts) -> list[str]:
-    """What could not be judged, each with what it would have taken."""
+    """What could not be judged, each with what it would have taken: of our own runs, the setting that measures it."""
     steps, epochs = set(curves.steps.columns), set(curves.epochs.columns)
     quantities = set(curves.layers["quantity"]) if "quantity" in curves.layers else set()
     missing = {
-        "over-fitting, noisy labels, leaks, convergence": ("val_loss" not in epochs, "validation losses"),
+        "over-fitting, noisy labels, leaks": ("val_loss" not in epochs, "validation losses"),
         "exploding and vanishing gradients": ("gradient_norm_total" not in steps, "gradient norms"),
         "whether the rate fell too early": ("learning_rate" not in steps and facts.spec is None, "learning rates"),
+        **_of_layers(quantities, is_ours=facts.spec is not None),
+    }
+    return [f"{what}: no {needs}" for what, (is_missing, needs) in missing.items() if is_missing]
+
+
+def _of_layers(quantities: set[str], is_ours: bool) -> dict[str, tuple[bool, str]]:
+    if not is_ours and not quantities:
+        return {"single layers, dead units, weights updated too fast": (True, "numbers of layers")}
+    return {
         "which layer is ill": (not _any(quantities, GRADIENT), "`diagnostics: [layer_gradients]`"),
         "weights updated too fast": (not _any(quantities, UPDATE), "`diagnostics: [layer_updates]`"),
         "dead units": (not _any(quantities, DEAD) and not _any(quantities, ACTIVATION), "`diagnostics: [activations]`"),
     }
-    return [f"{what}: no {needs}" for what, (is_missing, needs) in missing.items() if is_missing]
 
 
 def _any(quantities: set[str], prefix: str) -> bool:
