@@ -80,6 +80,8 @@ def end(losses: pd.Series) -> float:
 
 def blocks(losses: pd.Series, n: int = N_BLOCKS) -> pd.DataFrame:
     """The means of up to `n` equal stretches and their standard `error`, with the `step` each begins at."""
+    if losses.empty:
+        return pd.DataFrame({"step": [], "mean": [], "error": []}, dtype=float)
     n = max(1, min(n, len(losses) // 3))
     parts = [part for part in np.array_split(losses.to_numpy(dtype=float), n) if len(part)]
     starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
