@@ -9,7 +9,7 @@ READY := .venv/.ready
 REMOTES := .venv/.remotes
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help setup remotes repro quick optimizers semi semi-full audit verify faults guarantees test test-long readme plots-page pdf lint bench requirements clean
+.PHONY: help setup remotes repro quick optimizers semi semi-full audit verify faults illnesses guarantees test test-long readme plots-page pdf lint bench requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ verify: $(READY) ## run the commit from scratch in a copy; every byte against dv
 
 faults: $(READY) ## audit fifty planted faults and fifteen healthy works; writes docs/model-tests.md
 	@$(RUN) PYTHONPATH=src OMP_NUM_THREADS=1 python -m tests.faults
+
+illnesses: $(READY) ## diagnose planted illnesses and healthy trainings; writes docs/diagnostics.md
+	@$(RUN) PYTHONPATH=src OMP_NUM_THREADS=1 python -m tests.illnesses
 
 guarantees: $(REMOTES) ## try what docs/guarantees.md promises; writes its table (an hour)
 	@$(RUN) PYTHONPATH=src OMP_NUM_THREADS=1 python -m tests.guarantees

@@ -14,6 +14,8 @@ from rich.console import Console
 from pawprint import paths, summary
 from pawprint.comparison import MEASURES, TRAINING, Answers, RunComparison, as_json, compare
 from pawprint.errors import DataError
+from pawprint.symptoms import Symptom
+from pawprint.symptoms.told import as_json as symptom_as_json
 from pawprint.types import RunSpec
 
 SCORES = {  # variant → accuracy of each seed
@@ -190,6 +192,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COLUMNS", "100")
     paths.COMPARISON.parent.mkdir(parents=True)
     paths.COMPARISON.write_text(json.dumps(as_json(rows())))
+    paths.SYMPTOMS.write_text(json.dumps({"baseline": [], "batch_64": []}))
     return tmp_path
 
 
@@ -201,6 +204,17 @@ def test_summary_prints_table_times_and_charts(study: Path, capsys: pytest.Captu
     times = ("training               1.5 min", "in all                 2.5 min", "1/2")
     for part in ("batch_64_adam_full_rule", *times, "plots/compare/*.png", "dvc plots show"):
         assert part in out
+
+
+def test_runs_with_alarms_are_named_in_one_line(study: Path, capsys: pytest.CaptureFixture[str]):
+    summary.main([])
+    assert "symptoms" not in capsys.readouterr().out
+    ill, healthy = Symptom("rate_too_large", 0.9, "it leaps", {}), Symptom("converged", 0.9, "it is flat", {})
+    found = {"baseline": [healthy], "batch_64": [ill, healthy]}
+    paths.SYMPTOMS.write_text(json.dumps({name: list(map(symptom_as_json, one)) for name, one in found.items()}))
+    summary.main([])
+    line = "symptoms: batch_64 (learning rate too large); `pawprint diagnose VARIANT` says on what evidence"
+    assert line in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("since", [[], ["--since", "9999"]])

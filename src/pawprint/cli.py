@@ -157,6 +157,28 @@ def track_runs(
         print(line, flush=True)
 
 
+@app.command(
+    "diagnose",
+    epilog="FILE.csv: …-steps.csv of ours, a chart or a history that W&B exported, scalars that TensorBoard exported, "
+    "or any table with a column a curve. Exit codes: 0 no alarm, 1 an alarm, 2 it cannot be used.",
+)
+def diagnose_runs(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN|FILE.csv...", help="A variant, VARIANT/RUN-s0, a training's folder, or curves."),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    said: Annotated[
+        list[str] | None,
+        typer.Option("--as", metavar="COLUMN=QUANTITY", help="What a column is; may be given several times."),
+    ] = None,
+) -> None:
+    """Read a training's curves: which symptoms they show, on what evidence, and what to try."""
+    from pawprint.diagnosis.command import diagnose_command
+
+    sys.exit(diagnose_command(runs, as_json, said or ()))
+
+
 @app.command(epilog="Exit codes: 0 nothing wrong, 1 something is, 2 the options cannot be used.")
 def doctor(
     remote: Annotated[bool, typer.Option("--remote", help="Read the remote's objects too.")] = False,

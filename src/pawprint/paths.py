@@ -29,6 +29,7 @@ COMPARISON = Path("metrics/compare/table.json")
 CLAIMS = Path("metrics/compare/claims.json")
 CONTESTS = Path("metrics/compare/contests.json")  # question → the run that val chooses, and its lead on test
 SLOWNESS = Path("metrics/compare/slowness.json")
+SYMPTOMS = Path("metrics/compare/symptoms.json")  # run → what its curves show, the surest first
 COMPARISON_CHARTS = Path("plots/compare")
 REPORT = Path("report")  # the answers as a page, as LaTeX, and a model card of each exported variant
 REPORT_BY_HAND = Path("report.html")  # what `pawprint report` writes: the page, and what no two machines have alike
@@ -77,6 +78,17 @@ TRAINING_CODE = (
     "stages/__init__.py",
     "stages/entry.py",
     "stages/train.py",
+    "symptoms/__init__.py",
+    "symptoms/diagnose.py",
+    "symptoms/early.py",
+    "symptoms/fitting.py",
+    "symptoms/gradients.py",
+    "symptoms/layers.py",
+    "symptoms/leaks.py",
+    "symptoms/measures.py",
+    "symptoms/rates.py",
+    "symptoms/signs.py",
+    "symptoms/trends.py",
     "tensors.py",
     "tracking",
     "training",

@@ -27,6 +27,8 @@ from pawprint.comparison import RunComparison, from_json
 from pawprint.errors import DataError, PawprintError
 from pawprint.labels import label
 from pawprint.records import read_record
+from pawprint.symptoms import Symptom
+from pawprint.symptoms.told import alarms
 
 MOST_TOLD = 30  # runs that are described below the table; more are the page's
 PIPE_WIDTH = 100  # characters, where no terminal says how wide it is
@@ -101,12 +103,14 @@ def notes(rows: Sequence[RunComparison], width: int = PIPE_WIDTH) -> list[str]:
     return lines + _costs(rows) + _coincidences(rows) + _settings_notes(rows)
 
 
-def print_summary(rows: Sequence[RunComparison], console: Console | None = None) -> None:
-    """Print the table and its notes, to stdout."""
+def print_summary(rows: Sequence[RunComparison], console: Console | None = None, alarmed: str = "") -> None:
+    """Print the table, its notes and which runs have alarms (`symptoms.told.alarms`), to stdout."""
     console = console or stdout_console()
     console.print(table(rows, console.width))
     for line in notes(rows, console.width):
         console.print(Text(line, style="dim"))
+    if alarmed:
+        console.print(Text(f"{alarmed}; `pawprint diagnose VARIANT` says on what evidence, and what to try"))
 
 
 def time_spent(lines: Sequence[dict[str, Any]], since: float | None, jobs: int) -> TimeSpent:
@@ -163,7 +167,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.jobs < 1:
         parser.error(f"--jobs: expected 1 or more, found {options.jobs}")
     console = stdout_console()
-    print_summary(read_rows(), console)
+    rows = read_rows()
+    symptoms = read_record(paths.SYMPTOMS, dict[str, list[Symptom]], "dvc repro compare")
+    print_summary(rows, console, alarms(symptoms))
     print_time_spent(options.since, options.jobs, console)
     console.print(f"\ncharts: {paths.COMPARISON_CHARTS}/*.png; `dvc plots show` draws them for a browser")
     report = paths.REPORT / "index.html"

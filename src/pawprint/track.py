@@ -6,28 +6,22 @@ tells, in the run of the same id, and what the service has already is not told t
 """
 
 import csv
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from pawprint import paths
+from pawprint import paths, trainings
 from pawprint.errors import PawprintError, SettingsError
-from pawprint.params import nearest
 from pawprint.tracking import finite, retell
 from pawprint.tracking.account import mode, speaks_to_the_service
 from pawprint.tracking.rows import Collected, Head, Row, merged
 from pawprint.tracking.spool import forget, read_spool
-from pawprint.types import RunSpec
 
 INIT_SECONDS = 60.0  # for the service to say anything
 FINISH_SECONDS = 300.0  # for it to take all rows
 CONFIRM_SECONDS = 60.0  # for it to say that it has them
-RECORD = "run.json"
 
 
 @dataclass(frozen=True)
@@ -51,68 +45,46 @@ def track(runs: list[str], everything: bool) -> Iterator[str]:
 
 
 def _all() -> list[Told]:
-    everywhere = paths.train_outputs("*").models / "*" / RECORD
-    records = sorted(Path().glob(str(everywhere))) + sorted(paths.PRETRAINED.glob(RECORD))
+    everywhere = paths.train_outputs("*").models / "*" / trainings.RECORD
+    records = sorted(Path().glob(str(everywhere))) + sorted(paths.PRETRAINED.glob(trainings.RECORD))
     if not records:
         raise PawprintError(f"{everywhere}: no training here; `dvc pull` or `dvc repro` brings them")
     return [_from_record(record.parent) for record in records]
 
 
 def _find(run: str) -> list[Told]:
-    """A file of rows that wait, a folder with trainings, or a variant of this study's (`/run-s0`: one of its runs)."""
+    """A file of rows that wait, or what `trainings.folders` finds."""
     if Path(run).is_file():
         head, rows = read_spool(Path(run))
         return [Told(head, list(rows), Path(run))]
-    inside = (RECORD, f"*/{RECORD}", str(paths.train_outputs("*").models / "*" / RECORD))
-    for place in (Path(run), paths.train_outputs(run).models):
-        records = sorted(record for pattern in inside for record in place.glob(pattern))
-        if records:
-            return [_from_record(record.parent) for record in records]
-    trained = sorted(folder.name for folder in paths.train_outputs("x").models.parent.glob("*"))
-    near = nearest(run, trained) if trained else "there is none here; `dvc pull` or `dvc repro` brings them"
-    raise PawprintError(
-        f"{run}: no variant that has been trained ({near}), no folder with a {RECORD}, and no file of rows that wait"
-    )
+    found = trainings.folders(run)
+    if not found:
+        raise trainings.unknown(run, also="file of rows that wait")
+    return [_from_record(folder) for folder in found]
 
 
 def _from_record(folder: Path) -> Told:
     """Read what `train` wrote; PawprintError if a part is missing or of another version."""
-    file = folder / RECORD
+    training = trainings.read_training(folder)
+    spec, record = training.spec, training.record
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record["spec"].items()}
-        spec = RunSpec(**settings)
         config = {**record["spec"], "split_hash": record["split_hash"]}
         head = Head(record["id"], spec.name, spec.study, config)
         steps, test = record["steps"], {f"test_{name}": value for name, value in record["test"].items()}
-    except ValidationError as error:  # a ValueError, with a page of text
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise PawprintError(f"{file}: expected what this version of pawprint writes, found {faults}") from None
-    except (ValueError, TypeError, KeyError) as error:
-        raise PawprintError(f"{file}: expected what this version of pawprint writes, found {error!r}") from None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise trainings.unreadable(folder / trainings.RECORD, repr(error)) from None
     rows = Collected()
-    prefix = _curves(folder, spec)
-    retell(rows, _table(f"{prefix}steps.csv"), _table(f"{prefix}epochs.csv"))
+    retell(rows, _table(training.curves("steps")), _table(training.curves("epochs")))
     rows.finish(finite({name: value for name, value in test.items() if value is not None}), steps)
     return Told(head, rows.rows, paths.unsent(head.run_id))
 
 
-def _curves(folder: Path, spec: RunSpec) -> str:
-    """What the names of the run's CSVs begin with: of another folder for a study's runs, beside it for pretraining."""
-    within = paths.train_outputs(spec.variant).models / spec.key
-    whole = folder.resolve()
-    if whole.parts[-len(within.parts) :] != within.parts:
-        return f"{folder}{os.sep}"
-    root = whole.parents[len(within.parts) - 1]
-    return os.path.relpath(paths.train_outputs(spec.variant, root).curves / f"{spec.key}-")
-
-
-def _table(file: str) -> list[dict[str, float]]:
+def _table(file: Path) -> list[dict[str, float]]:
     try:
-        with Path(file).open(encoding="utf-8", newline="") as table:
+        with file.open(encoding="utf-8", newline="") as table:
             return [finite({k: float(v) for k, v in row.items() if v}) for row in csv.DictReader(table)]
     except FileNotFoundError:
-        raise PawprintError(f"{file}: no such file; `dvc pull {Path(file).parent}` or `dvc repro` brings it") from None
+        raise PawprintError(f"{file}: no such file; `dvc pull {file.parent}` or `dvc repro` brings it") from None
     except (ValueError, TypeError) as error:
         raise PawprintError(f"{file}: expected a table of numbers ({error}); `dvc checkout` brings it back") from None
 

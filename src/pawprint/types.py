@@ -179,6 +179,10 @@ class RunSpec:
         return f"{self.run}-s{self.seed}"
 
     @property
+    def has_batch_norm(self) -> bool:
+        return self.model != "mlp"
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """What a step's row has beside the loss."""
         return () if self.objective == "supervised" else UNLABELLED_PARTS

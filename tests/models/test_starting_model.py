@@ -75,3 +75,10 @@ def test_imagenet_weights_that_torchvision_has_kept_need_no_network(
 
 def _no_network(*_: Any, **__: Any) -> None:
     raise OSError("Name or service not known")
+
+
+@pytest.mark.parametrize("model", ["resnet18", "mlp", "cnn"])
+def test_settings_say_whether_a_model_has_batch_normalization(data: Data, spec: RunSpec, model: Any) -> None:
+    settings = replace(spec, model=model, cnn_widths=(4, 4))
+    layers = [type(layer) for layer in build_model(settings, data).modules()]
+    assert settings.has_batch_norm == (torch.nn.BatchNorm2d in layers)

@@ -134,8 +134,8 @@ def test_the_stage_writes_page_latex_answers_and_cards_the_same_each_time(study:
     shown = set(re.findall(r"answerfigure\{(\S+)\}", made[0]["report.tex"].decode())) - {"#1"}
     assert {f"figures/{name}" for name in shown} == {name for name in names if name.startswith("figures/")}
     answers = json.loads(made[0]["answers.json"])
-    assert list(answers) == ["logged", "converged", "momentum", "batch_size", "slow", "slowness_slow_slow_s0",
-                             "check_output_shape"]  # fmt: skip
+    assert list(answers) == ["logged", "converged", "symptoms", "momentum", "batch_size", "slow",
+                             "slowness_slow_slow_s0", "check_output_shape"]  # fmt: skip
     assert answers["logged"]["outcome"] == "all of it agrees: yes"
     assert answers["converged"]["outcome"] == "all converged: cannot tell"  # two epochs
 

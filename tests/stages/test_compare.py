@@ -1,6 +1,7 @@
 """Stage compare on a small study written by hand: files, order, thinning, gaps, missing inputs."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -331,6 +332,20 @@ def check_gaps() -> None:
     assert last[["training_loss", "training_loss_smoothed"]].isna().all()
     for path in paths.COMPARISON_CHARTS.rglob("*.csv"):
         assert not {"nan", "inf"} & set(path.read_text().lower().replace("\n", ",").split(","))
+
+
+def test_each_run_has_its_symptoms_and_a_diverged_one_an_alarm(study: Path):
+    compare.main()
+    text = paths.SYMPTOMS.read_text()
+    found = json.loads(text)
+    assert list(found) == ["zeta", "baseline", "two/first", "two/second", "larger"]
+    first = found["zeta"][0]
+    assert (first["kind"], first["is_alarm"], first["confidence"]) == ("exploding", True, 1.0)
+    assert first["remedies"][0]["settings"]["lr"] == 0.01
+    assert "not finite from step " in first["evidence"]
+    assert "exploding" not in [symptom["kind"] for symptom in found["baseline"]]
+    long = [number for number in re.findall(r"\d+\.\d+", text) if len(number.replace(".", "").lstrip("0")) > 6]
+    assert long == []
 
 
 def test_compare_twice_writes_the_same_bytes(study: Path):

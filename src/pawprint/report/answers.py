@@ -27,15 +27,17 @@ from pawprint.report.evidence import AGAIN, Evidence, Tested
 from pawprint.report.quote import Quote, quote
 from pawprint.report.readings import Reading, listed
 from pawprint.report.readings.batch_size import rules
-from pawprint.report.readings.convergence import REMEDIES, Convergence, State, converged, moved, sentence
+from pawprint.report.readings.convergence import converged, moved, sentence
 from pawprint.report.readings.gradients import gradients
 from pawprint.report.readings.learning_rate import best_rate
 from pawprint.report.readings.logged import logged_as_asked
 from pawprint.report.readings.pretraining import pretraining
 from pawprint.report.readings.schedule import scheduled
+from pawprint.report.readings.symptoms import symptoms_of
 from pawprint.report.readings.unlabelled import shares_of_classes, unlabelled
 from pawprint.report.readings.verdicts import answer
 from pawprint.report.view_sheet import view_sheet, views
+from pawprint.symptoms.trends import Convergence, State
 from pawprint.tables import read_table
 from pawprint.types import ACTIVATION, DEAD, GRADIENT, UPDATE
 
@@ -104,7 +106,7 @@ def chapters(evidence: Evidence) -> list[Chapter]:
     }
     asked = evidence.study.questions or {"all": list(evidence.study.variants)}
     found = [
-        Chapter("The trainings", [_logged(evidence), _converged(evidence, states)]),
+        Chapter("The trainings", [_logged(evidence), _converged(evidence, states), _symptoms(evidence)]),
         Chapter(
             "The study's questions",
             [*(_question(name, of, evidence, states) for name, of in asked.items()), *_slowness(evidence)],
@@ -121,6 +123,12 @@ def _logged(evidence: Evidence) -> Answer:
     return _answer("logged", words, [reading], questions.LOGGED, table=list(reading.table))
 
 
+def _symptoms(evidence: Evidence) -> Answer:
+    reading = symptoms_of(evidence.symptoms)
+    words = questions.in_language(questions.SYMPTOMS, evidence.study, "")
+    return _answer("symptoms", words, [reading], questions.SYMPTOMS, table=list(reading.table))
+
+
 def _converged(evidence: Evidence, states: dict[str, Convergence]) -> Answer:
     words = questions.in_language(questions.CONVERGED, evidence.study, "")
     of_state: dict[State, list[str]] = {}
@@ -130,7 +138,6 @@ def _converged(evidence: Evidence, states: dict[str, Convergence]) -> Answer:
         sentences = [f"{sentence(name, found)}." for name, found in states.items()]
     else:
         sentences = [f"{state.capitalize()}: {_few(names)}." for state, names in of_state.items()]
-    remedies = [f"{_few(names)}: {REMEDIES[state]}" for state, names in of_state.items() if state in REMEDIES]
     settled = "yes" if set(of_state) == {"converged"} else "cannot tell" if set(of_state) == {"cannot tell"} else "no"
     table = _even([_state_line(name, found) for name, found in states.items()])
     overview = Picture(
@@ -141,7 +148,6 @@ def _converged(evidence: Evidence, states: dict[str, Convergence]) -> Answer:
         question=words,
         outcome=settled,
         readings=sentences,
-        remedies=remedies,
         pictures=[overview],
         table=table,
         code=[quote(place) for place in questions.CONVERGED.code],

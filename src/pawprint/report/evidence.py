@@ -16,6 +16,7 @@ from pawprint.params import read_study, runs_named
 from pawprint.records import read_record
 from pawprint.report.readings.logged import Logged
 from pawprint.summary import grouped, read_rows
+from pawprint.symptoms import Symptom
 from pawprint.types import Data, RunSpec, StudySettings
 
 AGAIN = "dvc repro compare"
@@ -63,6 +64,11 @@ class Evidence:
     def layers(self) -> pd.DataFrame:
         """What was measured of layers, a row for each step and quantity, of the runs that did."""
         return results.diagnostics(self.specs, of_layers=True)
+
+    @cached_property
+    def symptoms(self) -> dict[str, list[Symptom]]:
+        """A run's label → what its curves show, the surest first."""
+        return read_record(paths.SYMPTOMS, dict[str, list[Symptom]], AGAIN)
 
     @cached_property
     def classes(self) -> pd.DataFrame:

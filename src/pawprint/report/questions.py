@@ -26,8 +26,14 @@ LOGGED = Asked(
 )  # fmt: skip
 CONVERGED = Asked(
     "训练收敛了吗？有没有过拟合或欠拟合？", "Has training converged, and does it over-fit or under-fit?",
-    ("training.loop:end_epoch", "report.readings.convergence:trend"),
+    ("training.loop:end_epoch", "symptoms.trends:trend"),
     decides="all converged",
+)  # fmt: skip
+SYMPTOMS = Asked(
+    "每次训练有哪些症状？证据是什么？可以试什么？",
+    "What do the symptoms say of each run: on what evidence, and what is to be tried?",
+    ("symptoms.diagnose:diagnose",),
+    decides="a run has an alarm",
 )  # fmt: skip
 CHECKS = {
     "leakage": Asked("训练集、验证集和测试集之间有没有相同的图片？", code=("checks.leakage:run",)),
@@ -83,7 +89,7 @@ ABOUT = {
     "learning_rate": Asked("", code=("training.optimizers:build_optimizer", "report.readings.learning_rate:best_rate"),
                            sources=("adam", "holm"), decides="one rate is best"),
     "gradients": Asked("", code=("diagnostics.gradient_norm:gradient_norm", "diagnostics.gradient_norm:layer_gradients",
-                                 "report.readings.gradients:signs"), sources=("glorot", "clipping"),
+                                 "symptoms.signs:signs"), sources=("glorot", "clipping"),
                        decides="exploding or vanishing"),
     "schedule": Asked("", code=("training.schedules:build_schedule", "report.readings.schedule:shape"),
                       sources=("onecycle",), decides="it helps"),
@@ -114,5 +120,5 @@ def in_language(asked: Asked | None, study: StudySettings, en: str) -> str:
 
 def quoted() -> set[str]:
     """Every place that a report may quote."""
-    asked = (LOGGED, CONVERGED, *CHECKS.values(), *PROBES.values(), *ABOUT.values())
+    asked = (LOGGED, CONVERGED, SYMPTOMS, *CHECKS.values(), *PROBES.values(), *ABOUT.values())
     return {*SLOWNESS, *(place for one in asked for place in one.code)}

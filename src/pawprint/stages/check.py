@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import pandas as pd
+import torch
 from torch import nn
 
 from pawprint import atomic, checks, extensions, paths
@@ -28,6 +29,7 @@ from pawprint.seeding import preserve_rng, seed_run
 from pawprint.stages.entry import run_stage
 from pawprint.training.optimizers import build_optimizer
 from pawprint.training.schedules import build_schedule
+from pawprint.training.starting import told_by_setting
 from pawprint.types import Data, Finding, RunSpec
 
 LEVELS = ("stop", "warn")
@@ -51,6 +53,7 @@ def main() -> None:
     left = data if set(data.train.names) <= set(dropped) else without(data, dropped)
     report: Report = {paths.PICTURES: of_pictures} if of_pictures else {}
     for kind, of_kind in _kinds(specs).items():
+        _starts(of_kind[0], left)
         report[kind] = {
             name: _run(name, test.run, _subject(kind, of_kind, left))
             for name, test in found.items()
@@ -139,6 +142,16 @@ def _fits(spec: RunSpec, data: Data) -> None:
     """Raise now what would stop the training later: a schedule that does not fit the number of steps."""
     steps = spec.epochs * TrainBatches(data, spec).steps_per_epoch
     build_schedule(spec, build_optimizer(spec, nn.Linear(1, 1)), steps)
+
+
+def _starts(spec: RunSpec, data: Data) -> None:
+    """SettingsError where the model cannot take a first batch: each check would say so in its own words."""
+    batches = TrainBatches(data, spec)
+    if not batches.steps_per_epoch:
+        return
+    with told_by_setting(spec, data), preserve_rng(), torch.no_grad():
+        seed_run(spec.seed, spec.threads)
+        starting_model(spec, data, paths.start(spec.variant))(next(batches.without_end()).images)
 
 
 def _write(report: Report, levels: dict[str, str], study: str) -> None:

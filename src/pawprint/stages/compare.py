@@ -5,7 +5,7 @@ chart that `dvc plots` draws (`plot_tables`), and for each of `questions:` in pa
 second one over optimizer steps where the runs' batch sizes differ, as only then it looks another way. Without questions
 all variants together are one, `all`. Then what becomes of `claims:`, and of runs whose curvature was measured why they
 are slow where they are slow. Everything is small and tracked by git, so that the charts are there on a fresh clone
-without a pull.
+without a pull. And of each run, all its seeds together, the symptoms that its curves show.
 """
 
 import re
@@ -29,6 +29,10 @@ from pawprint.plot_tables import IDENTITY
 from pawprint.records import read_record
 from pawprint.stages.entry import run_stage
 from pawprint.summary import print_summary
+from pawprint.symptoms import Curves, Symptom
+from pawprint.symptoms.diagnose import diagnose
+from pawprint.symptoms.told import alarms, facts_of
+from pawprint.symptoms.told import as_json as symptom_as_json
 from pawprint.tables import read_table
 from pawprint.types import RunSpec, StudySettings
 
@@ -66,9 +70,11 @@ def main() -> None:
     against = {variant: delta["against"] for variant, delta in study.variants.items() if delta.get("against")}
     rows = compare(specs, table, answers, against)
     atomic.write_json(paths.COMPARISON, as_json(rows))
-    steps, epochs, diagnostics = (
-        *(results.curves(specs, kind) for kind in ("steps", "epochs")),
-        results.diagnostics(specs),
+    steps, epochs = (results.curves(specs, kind) for kind in ("steps", "epochs"))
+    diagnostics, layers = (results.diagnostics(specs, of_layers) for of_layers in (False, True))
+    symptoms = _symptoms(specs, rows, Curves(steps, epochs, layers), predictions["actual"].nunique())
+    atomic.write_json(
+        paths.SYMPTOMS, {name: [symptom_as_json(one) for one in found] for name, found in symptoms.items()}
     )
     steps["training_loss_smoothed"] = charts.smoothed(steps, "training_loss")
     claimed = claims.judge(study.claims, specs, claims.Numbers(table, answers, steps, epochs, diagnostics))
@@ -82,7 +88,22 @@ def main() -> None:
     save(charts.overview(table, rows), _figure("test_accuracy"))
     _draw_questions(study, specs, rows, charts.Curves(table, steps, epochs, diagnostics), answers)
     atomic.write_json(paths.SLOWNESS, _draw_slowness(diagnostics, steps))
-    print_summary(rows)
+    print_summary(rows, alarmed=alarms(symptoms))
+
+
+def _symptoms(
+    specs: Sequence[RunSpec], rows: Sequence[RunComparison], curves: Curves, n_classes: int
+) -> dict[str, list[Symptom]]:
+    """The run's label → what its curves show, all its seeds together."""
+    found = {}
+    for row in rows:
+        spec = next(spec for spec in specs if (spec.variant, spec.run) == (row.variant, row.run))
+        steps, epochs, layers = (
+            table[(table["variant"] == row.variant) & (table["run"] == row.run)]
+            for table in (curves.steps, curves.epochs, curves.layers)
+        )
+        found[row.label] = diagnose(Curves(steps, epochs, layers), facts_of(spec, n_classes, epochs))
+    return found
 
 
 def _draw_questions(

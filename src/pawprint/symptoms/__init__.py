@@ -42,6 +42,13 @@ Kind = Literal[
 STATES: tuple[Kind, ...] = ("not_converged", "converged")  # said of healthy runs, too: no alarm
 
 
+def _typed(value: Any) -> str:
+    """A setting as a shell takes it: 0.001 as it is, (1, 2) as [1,2]."""
+    if isinstance(value, (tuple, list)):
+        return f"[{','.join(map(str, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 @dataclass(frozen=True)
 class Remedy:
     """Something to try."""
@@ -52,8 +59,7 @@ class Remedy:
     @property
     def options(self) -> str:
         """As it is typed: `-S clip_norm=1 -S scheduler=warmup`."""
-        return " ".join(f"-S {name}={value:g}" if isinstance(value, float) else f"-S {name}={value}"
-                        for name, value in self.settings.items())  # fmt: skip
+        return " ".join(f"-S {name}={_typed(value)}" for name, value in self.settings.items())
 
 
 @dataclass(frozen=True)

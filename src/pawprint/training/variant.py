@@ -28,6 +28,8 @@ from pawprint.training.identity import identity, versions
 from pawprint.training.optimizers import build_optimizer
 from pawprint.training.resumable import Resumable
 from pawprint.training.schedules import build_schedule
+from pawprint.training.starting import told_by_setting
+from pawprint.training.watch import Watch
 from pawprint.types import Conduct, Data, RunRecord, RunSpec, TrainOutputs, TrainState
 
 
@@ -80,7 +82,8 @@ def train_run(
     spec: RunSpec, data: Data, conduct: Conduct, state: Resumable, start: Path | None = None
 ) -> tuple[loop.Training, RunRecord]:
     """One training, from its saved state if there is one; test is evaluated once, at the very end."""
-    training = set_up(spec, data, start, conduct.workers)
+    with told_by_setting(spec, data, conduct.workers):
+        training = set_up(spec, data, start, conduct.workers)
     saved = state.load()
     if saved is not None:
         training.load_state_dict(saved)
@@ -88,6 +91,7 @@ def train_run(
     tracker = Trackers(conduct.trackers, spec, state.id, {**spec_as_dict(spec), "split_hash": data.split_hash})
     tracker.log_graph(bare(training.state.model), data.image_shape)
     _retell(training, tracker)
+    watch = Watch(spec, data)
     with progress(spec.name, total, training.state.step) as reporter:
         if saved is not None:
             reporter.say(f"goes on at step {training.state.step} of {total}, from {state.file}")
@@ -99,13 +103,16 @@ def train_run(
         def log_epoch(row: dict[str, float], step: int) -> None:
             tracker.log_epoch(row, step)
             reporter.note(_epoch_line(row, spec.epochs))
+            for line in watch.news(training.history):
+                reporter.say(line)
 
         def save() -> None:
             state.save(training.state_dict())
 
         try:
-            loop.run(training, log_step, log_epoch, save, conduct.save_every_seconds, tracker.log_histograms)
-            record = _record(training, state.id)
+            with told_by_setting(spec, data, conduct.workers):
+                loop.run(training, log_step, log_epoch, save, conduct.save_every_seconds, tracker.log_histograms)
+                record = _record(training, state.id)
         except Interrupted as stop:
             save()
             reporter.say(f"{stop} at step {training.state.step} of {total}; {state.how_to_go_on}")

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from pawprint.report.readings.convergence import Convergence, converged, sentence, trend
+from pawprint.report.readings.convergence import converged, sentence
+from pawprint.symptoms.trends import Convergence, trend
 from pawprint.training import loop, variant
 from pawprint.types import Data, RunSpec
 from tests.report.readings.made import epochs, row, steps

@@ -8,12 +8,13 @@ import pytest
 
 from pawprint.comparison import Contest, Lead
 from pawprint.report.readings.batch_size import distance, holds, rules
-from pawprint.report.readings.convergence import Convergence
-from pawprint.report.readings.gradients import gradients, signs
+from pawprint.report.readings.gradients import gradients
 from pawprint.report.readings.learning_rate import best_rate
 from pawprint.report.readings.pretraining import pretraining
 from pawprint.report.readings.schedule import scheduled, shape
 from pawprint.report.readings.verdicts import helps
+from pawprint.symptoms.signs import signs
+from pawprint.symptoms.trends import Convergence
 from tests.report.readings.made import epochs, held, layers, row, spec, steps
 
 RATES = {"slow": 1e-5, "baseline": 1e-3, "fast": 1e-1}

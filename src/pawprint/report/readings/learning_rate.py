@@ -13,7 +13,7 @@ from typing import get_args
 
 from pawprint.comparison import Contest, RunComparison, Verdict
 from pawprint.report.readings import Outcome, Reading, listed, points
-from pawprint.report.readings.convergence import Convergence, State
+from pawprint.symptoms.trends import Convergence, State
 from pawprint.types import short_number
 
 
