@@ -8,7 +8,7 @@ import re
 import pytest
 
 from pawprint.symptoms.diagnose import diagnose
-from tests.illnesses.outcomes import outcome_of
+from tests.illnesses.outcomes import Outcome, outcome_of
 from tests.illnesses.plants import HEALTHY, PLANTS, Plant, Training
 from tests.illnesses.tables import DOCUMENT
 from tests.illnesses.trainings import train
@@ -53,10 +53,18 @@ def test_the_document_was_scored_above_the_line() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "plant", [plant for plant in PLANTS if plant.part == "held back"], ids=lambda plant: plant.name
-)
-def test_what_is_held_back_can_be_diagnosed(plant: Plant) -> None:
-    """That there is a symptom at all; how many are the right ones, the document says."""
-    trained = train(plant.settings, plant.data(), plant.seed, plant.change)
-    assert diagnose(trained.curves, trained.facts)
+def test_what_is_held_back_is_named_as_the_document_says() -> None:
+    """On another processor a training at a rule's line may fall on its other side: hence less than nine in ten."""
+    ill = [plant for plant in PLANTS if plant.part == "held back"]
+    named = [_diagnosed(plant).names(plant) for plant in ill]
+    silent = [not _diagnosed(well).alarms for well in HEALTHY if well.part == "held back"]
+    assert sum(named) >= 0.85 * len(ill), [
+        plant.name for plant, is_named in zip(ill, named, strict=True) if not is_named
+    ]
+    assert sum(silent) >= 0.9 * len(silent)
+
+
+def _diagnosed(training: Training) -> Outcome:
+    """Without trying the remedy."""
+    trained = train(training.settings, training.data(), training.seed, training.change)
+    return Outcome(diagnose(trained.curves, trained.facts))

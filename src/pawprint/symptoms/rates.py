@@ -60,8 +60,9 @@ def rate_too_large(curves: Curves, facts: Facts) -> Symptom | None:
     losses, began = by_step(curves, "training_loss"), start(curves, facts)
     if len(losses) < 3 or not began > 0:
         return None
-    level = losses.rolling(_window(facts), min_periods=1, center=True).mean()
-    highest, at = float(level.max()), int(level.idxmax())
+    level = losses.rolling(window := _window(facts), min_periods=1, center=True).mean()
+    highest, middle = float(level.max()), int(level.to_numpy().argmax())
+    at = int(losses.iloc[max(0, middle - window // 2) : middle + window // 2 + 1].idxmax())
     leap, ending = highest / began, end(losses) / began
     accuracy = by_epoch(curves, "val_accuracy")
     best, last = (float(accuracy.max()), float(accuracy.iloc[-1])) if len(accuracy) else (0.0, 0.0)
@@ -72,7 +73,7 @@ def rate_too_large(curves: Curves, facts: Facts) -> Symptom | None:
         return None
     if beyond := starts_high(curves, facts):  # what begins exploded leaps by consequence
         sure = min(sure, 0.9 * beyond)
-    said = f"the training loss goes from {began:.3g} up to {highest:.3g} at step {at} and ends at {end(losses):.3g}"
+    said = f"the training loss goes from {began:.3g} up to {highest:.3g} about step {at} and ends at {end(losses):.3g}"
     if is_lost:
         said += f"; validation accuracy had been {best:.2f} and is {last:.2f}"
     numbers = {"leap": leap, "ending": ending, "step": float(at)}
