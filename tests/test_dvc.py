@@ -114,6 +114,7 @@ def wait_for_queue(study: Repository) -> None:
     assert status.count("Success") == 2, status
 
 
+@pytest.mark.long
 def test_a_changed_variant_runs_alone(clean: Repository) -> None:
     stages = ran(clean.run(*readme("dvc exp run -S variants")))
     assert {s for s in stages if "@" in s} == {"train@onecycle", "test@onecycle", "probe@onecycle"}
@@ -175,6 +176,7 @@ def test_the_x_axis_and_the_score_can_be_chosen_in_each_chart(clean: Repository)
     assert all("optimizer steps" not in chart["texts"] for chart in others)
 
 
+@pytest.mark.long
 @needs_browser
 def test_revisions_are_told_apart_by_dashes(clean: Repository) -> None:
     clean.run("dvc", "exp", "run", "--quiet", "-S", "variants.onecycle.lr=5e-3")

@@ -1,11 +1,9 @@
 """A training that cannot start names the setting to change; what fails for another reason fails as it did."""
 
-import os
-import signal
 import subprocess
 import sys
 import threading
-import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,18 +84,24 @@ except SettingsError as error:
 
 
 def test_a_worker_that_is_killed_names_workers(data: Data, spec: RunSpec, tmp_path: Path) -> None:
-    def kill_one() -> None:
-        for _ in range(2000):
-            if children := psutil.Process().children():
-                os.kill(children[0].pid, signal.SIGKILL)
-                return
-            time.sleep(0.005)
+    others, is_over = {child.pid for child in psutil.Process().children()}, threading.Event()
 
-    killer = threading.Thread(target=kill_one)
+    def kill_workers() -> None:
+        """One after the other: one that has made its last batch is not missed."""
+        while not is_over.wait(0.005):
+            for child in psutil.Process().children():
+                if child.pid not in others:
+                    with suppress(psutil.NoSuchProcess):
+                        child.kill()
+
+    killer = threading.Thread(target=kill_workers)
     killer.start()
-    with pytest.raises(SettingsError, match=r"workers: 1 processes .*set workers: 0"):
-        train(replace(spec, epochs=500), data, tmp_path, workers=1)
-    killer.join()
+    try:
+        with pytest.raises(SettingsError, match=r"workers: 1 processes .*set workers: 0"):
+            train(replace(spec, epochs=50), data, tmp_path, workers=1)
+    finally:
+        is_over.set()
+        killer.join()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is an accelerator")
