@@ -114,7 +114,6 @@ def wait_for_queue(study: Repository) -> None:
     assert status.count("Success") == 2, status
 
 
-@pytest.mark.long
 def test_a_changed_variant_runs_alone(clean: Repository) -> None:
     stages = ran(clean.run(*readme("dvc exp run -S variants")))
     assert {s for s in stages if "@" in s} == {"train@onecycle", "test@onecycle", "probe@onecycle"}
