@@ -53,22 +53,39 @@ def train(
 
 
 @app.command(
-    epilog="The model is one of models/train, as `dvc pull train@baseline` or `dvc repro` leaves it.",
+    epilog="The model is one of models/train, as `dvc pull train@baseline` or `dvc repro` leaves it, or of "
+    "models/export. Exit codes: 0 all answered, 1 a picture cannot be used, 2 the options cannot be used.",
 )
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Picture files: JPEG, PNG, GIF, BMP, WebP, TIFF.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(help="Picture files: JPEG, PNG, GIF, BMP, WebP, TIFF; of a folder or .zip all in it, as a CSV."),
+    ],
     model: Annotated[
         str | None,
-        typer.Option(help="A variant (its first seed), or a folder of weights; default: baseline, or any there is."),
+        typer.Option(
+            help="A variant (its first seed), a folder of weights, an .onnx file; default: baseline, or any there is."
+        ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to name of each picture.")] = 3,
+    tta: Annotated[
+        str | None,
+        typer.Option(help="Average over views of each picture: flip, crops, rotations, scales, all."),
+    ] = None,
+    tta_way: Annotated[
+        str | None, typer.Option(help="Average them by: probabilities (the default), logits, vote.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A .csv to write; default: stdout.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs: probabilities from 0 to 1.")] = False,
 ) -> None:
     """Ask a trained model what pictures show; without data or settings."""
     from pawprint import predict as answering
 
-    prediction = answering.predict(images, model)
-    print(answering.as_json(prediction, top) if as_json else "\n".join(answering.as_text(prediction, top)))
+    averaging = answering.averaging_of(tta, tta_way)
+    said, complaint = answering.predict_command(images, model, top, as_json, out, averaging)
+    print(said)
+    if complaint:
+        raise PawprintError(complaint)
 
 
 @app.command(
