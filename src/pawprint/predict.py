@@ -27,7 +27,6 @@ from pawprint.data.sources.tree import is_picture, open_tree
 from pawprint.deploy.predictor import Averaging, Predictor, open_predictor
 from pawprint.errors import DataError, SettingsError
 from pawprint.params import cut, nearest
-from pawprint.test_time_augmentation import ViewSet, Way
 from pawprint.training.evaluate import BATCH_SIZE
 
 
@@ -87,6 +86,10 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 def averaging_of(views: str | None, way: str | None) -> Averaging | None:
     """Test-time augmentation as it was asked for; SettingsError for what there is not."""
+    if views is None and way is None:
+        return None
+    from pawprint.test_time_augmentation import ViewSet, Way  # torchvision takes seconds
+
     faults = [
         f"{option} {cut(given)}: no such choice; {nearest(given, valid)}"
         for option, given, valid in (("--tta", views, get_args(ViewSet)), ("--tta-way", way, get_args(Way)))
@@ -96,8 +99,6 @@ def averaging_of(views: str | None, way: str | None) -> Averaging | None:
         faults.append("--tta-way: there is nothing to average without --tta")
     if faults:
         raise SettingsError(faults)
-    if views is None:
-        return None
     return Averaging(views, way) if way else Averaging(views)  # type: ignore[arg-type]  # looked at above
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,9 +22,11 @@ from pawprint.data.batches import unit_range
 from pawprint.deploy.description import AGAIN, INPUT, OUTPUT, Description, describe, read_metadata
 from pawprint.errors import DataError, PawprintError
 from pawprint.integrity import verify
-from pawprint.test_time_augmentation import Answer, ViewSet, Way, augmented_probabilities, view_sets
 from pawprint.trained_model import Opened, find_model, open_model
 from pawprint.training.evaluate import BATCH_SIZE, log_probabilities
+
+if TYPE_CHECKING:
+    from pawprint.test_time_augmentation import Answer, ViewSet, Way
 
 ONNX = ".onnx"
 Run = Callable[[torch.Tensor], torch.Tensor]  # pictures (B, C, H, W) float32 in [0, 1] → logits (B, K) float32
@@ -74,6 +76,8 @@ class Predictor:
     def _probabilities(self, batches: Iterable[torch.Tensor], averaging: Averaging | None) -> torch.Tensor:
         if averaging is None:
             return self.answer(batches).exp()
+        from pawprint.test_time_augmentation import augmented_probabilities, view_sets  # torchvision takes seconds
+
         views = view_sets(self.description.input.mean)[averaging.views]
         return augmented_probabilities(self.answer, batches, list(views.values()), averaging.way)
 
