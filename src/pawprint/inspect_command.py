@@ -101,7 +101,7 @@ def inspect_command(
 
 def _chosen(calls: Sequence[Call], names: Sequence[str]) -> Chosen:
     if not names:
-        return Chosen([*spread(calls), *dense(calls)[:-1]], [])
+        return Chosen([*spread(calls), *dense(calls)], [])
     valid = list(dict.fromkeys(call.layer for call in calls))
     strange = [name for name in names if name not in valid]
     if strange:

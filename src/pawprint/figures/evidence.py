@@ -42,14 +42,14 @@ def evidence_figure(
     top = HEADING
     for heading, group in groups:
         figure.text(MARGIN / width, 1 - top / height, heading, fontsize=9, color="0.3", va="top", parse_math=False)
-        top += HEADING if heading else 0
+        top += 0.8 * HEADING if heading else 0
         for place, seen in enumerate(group):
             row, column = divmod(place, n_across)
             upper = top + row * (PANEL + TITLE + MARGIN) + TITLE
             left = MARGIN + column * n_panels * (PANEL + MARGIN)
             boxes = [(left + n * (PANEL + MARGIN), upper) for n in range(1 + len(seen.maps))]
             _draw(_panels(figure, boxes), seen, over_picture)
-        top += -(-len(group) // n_across) * (PANEL + TITLE + MARGIN)
+        top += -(-len(group) // n_across) * (PANEL + TITLE + MARGIN) + (0.2 * HEADING if heading else 0)
     return figure
 
 

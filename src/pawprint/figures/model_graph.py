@@ -78,7 +78,7 @@ def _places(boxes: Boxes) -> dict[str, Point]:
     graph.add_nodes_from(boxes.by_name)
     rows = {name: row for row, names in enumerate(nx.topological_generations(graph)) for name in names}
     n_rows = max(rows.values()) + 1
-    if n_rows > MOST_ROWS and n_rows == len(graph):
+    if n_rows > MOST_ROWS and n_rows == len(graph) == len(graph.edges) + 1:
         n_columns = -(-n_rows // MOST_ROWS)
         in_column = -(-n_rows // n_columns)
         return {name: _corner(row // in_column, row % in_column) for name, row in rows.items()}

@@ -31,8 +31,9 @@ def filters_figure(filters: np.ndarray, title: str) -> Figure:
     Each filter is scaled by its own largest weight, so that 0 is grey, or white where there is one channel.
     """
     n_columns = min(N_COLUMNS, len(filters))
-    largest = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
-    scaled = np.nan_to_num(filters / np.where(largest > 0, largest, 1))
+    finite = _finite(filters)
+    largest = np.abs(finite).max(axis=(1, 2, 3), keepdims=True)
+    scaled = finite / np.where(largest > 0, largest, 1)
     tiles = (scaled.transpose(0, 2, 3, 1) + 1) / 2 if filters.shape[1] == 3 else scaled[:, 0]
     side = min(LARGEST_TILE_INCHES, WIDTH_INCHES / n_columns)
     n_rows = -(-len(tiles) // n_columns)
@@ -47,8 +48,9 @@ def slices_figure(kernels: np.ndarray, title: str) -> Figure:
     n_filters, n_channels = kernels.shape[:2]
     side = 0.5
     figure, axes = _figure((n_channels + 1) * side, (n_filters + 1) * side, title)
-    largest = float(np.nan_to_num(np.abs(kernels)).max()) or 1.0
-    height, width = _show(axes, kernels.reshape(-1, *kernels.shape[2:]), n_channels, SIGNED, (-largest, largest))
+    finite = _finite(kernels)
+    largest = float(np.abs(finite).max()) or 1.0
+    height, width = _show(axes, finite.reshape(-1, *kernels.shape[2:]), n_channels, SIGNED, (-largest, largest))
     axes.set_xticks([width * (c + 0.5 - GAP / 2) for c in range(n_channels)], [str(c) for c in range(n_channels)])
     axes.set_yticks([height * (f + 0.5 - GAP / 2) for f in range(n_filters)], [str(f) for f in range(n_filters)])
     axes.set(xlabel="channel", ylabel="filter")
@@ -67,7 +69,7 @@ def maps_figure(rows: Sequence[MapRow], title: str) -> Figure:
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, parse_math=False)
     panels = figure.subplots(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
     for axes, row in zip(panels, rows, strict=True):
-        shown = np.nan_to_num(row.maps)
+        shown = _finite(row.maps)
         bounds = float(shown.min()), max(float(shown.max()), float(shown.min()) + 1e-12)
         _, width = _show(axes, shown, n_columns, LIGHT, bounds)
         for place, channel in enumerate(row.channels):
@@ -75,6 +77,11 @@ def maps_figure(rows: Sequence[MapRow], title: str) -> Figure:
         axes.set_title(row.label, fontsize=8.5, loc="left", pad=13, parse_math=False)
         axes.set_axis_off()
     return figure
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """With 0 for what is no number, as a diverged training leaves."""
+    return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _figure(width: float, height: float, title: str) -> tuple[Figure, Axes]:

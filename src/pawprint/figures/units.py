@@ -34,11 +34,11 @@ def units_figure(hidden: Sequence[Units], answers: Sequence[tuple[str, float]], 
     panels = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     for axes, units in zip(panels, hidden, strict=False):
         places = np.arange(len(units.values))
-        strongest = np.argsort(-np.abs(np.nan_to_num(units.values)), kind="stable")[:N_NAMED]
-        colors = [NAMED if place in strongest else UNIT for place in places]
+        largest = np.argsort(-np.nan_to_num(units.values), kind="stable")[:N_NAMED]
+        colors = [NAMED if place in largest else UNIT for place in places]
         axes.bar(places, units.values, width=1.0 if len(places) > 100 else 0.8, color=colors)
-        named = ", ".join(map(str, strongest))
-        axes.set_title(f"{units.label}: {len(places)} units; strongest: {named}", fontsize=8.5, loc="left",
+        named = ", ".join(map(str, largest))
+        axes.set_title(f"{units.label}: {len(places)} units; largest: {named}", fontsize=8.5, loc="left",
                        parse_math=False)  # fmt: skip
         axes.axhline(0, color="0.5", linewidth=0.6)
         axes.set_xlim(-0.75, len(places) - 0.25)

@@ -44,10 +44,9 @@ def run(subject: ProbeSubject, settings: Settings) -> Finding:
     shares = {layer.call.title: near_constant(layer.output).double().mean().item() for layer in seen}
     numbers = {"n_pictures": len(rows), "n_layers": len(seen), "near_constant_share_worst": max(shares.values())}
     worst = max(shares, key=lambda label: shares[label])
-    reading = (
-        f"of the units of {worst} {100 * shares[worst]:.0f} % are near constant over {len(rows)} test pictures, "
-        f"of no layer more; looked at: {', '.join(shares)}"
-    )
+    units = f"{100 * shares[worst]:.0f} % of the units of {worst} are" if shares[worst] else "no unit is"
+    more = ", in no layer more" if shares[worst] else ""
+    reading = f"{units} near constant over {len(rows)} test pictures{more}; looked at: {', '.join(shares)}"
     by_layer = {f"near_constant_share_{label}": share for label, share in shares.items()}
     return _finding(numbers | by_layer, reading, _figure(subject, seen, rows[0]))
 

@@ -79,22 +79,22 @@ def _numbers(shares: dict[str, np.ndarray]) -> dict[str, float]:
 
 
 def _reading(numbers: dict[str, float], made: Evidence) -> str:
-    parts = [
-        f"of {numbers[f'n_{kind}']:.0f} {kind} answers {100 * numbers[f'central_share_{kind}']:.0f} % of the evidence"
+    shares = [
+        f"{100 * numbers[f'central_share_{kind}']:.0f} % of what {numbers[f'n_{kind}']:.0f} {kind} answers rest on"
         for kind in ("right", "wrong")
         if f"central_share_{kind}" in numbers
     ]
     empty = sum(numbers.get(f"n_{kind}_empty", 0) for kind in ("right", "wrong"))
+    if not shares:
+        return f"by {made.words}: all maps are empty"
     counted = f"; {empty:.0f} maps are empty" if empty else ""
-    if not parts:
-        return f"{made.words}: all maps are empty"
-    reading = f"{', '.join(parts)} lies in the central half of height and width (even: 25 %), by {made.words}{counted}"
+    reading = (
+        f"in the central half of height and width (even: 25 %) lies {' and '.join(shares)}, by {made.words}{counted}"
+    )
     if "right_minus_wrong_low" not in numbers:
         return reading
     low, high = (100 * numbers[f"right_minus_wrong_{end}"] for end in ("low", "high"))
-    apart = (
-        "right ones rest more on the middle" if low > 0 else "wrong ones do more so" if high < 0 else "no difference"
-    )
+    apart = "right ones rest more on the middle" if low > 0 else "wrong ones do" if high < 0 else "within chance"
     return f"{reading}; right less wrong: {low:.0f} to {high:.0f} points, {apart}"
 
 
