@@ -71,7 +71,8 @@ def open_model(folder: Path, pictures: Sequence[Path] = ()) -> Opened:
     data = _as_data(trained, pictures)
     torch.set_num_threads(trained.spec.threads)  # as `test`; not all of `seed_run`, which imports for seconds
     network = load_weights(folder / "weights.safetensors", build_model(trained.spec, data))
-    return Opened(folder, trained, network, data)
+    # In eval mode from here on: who puts a mode back while another thread asks, puts back this one.
+    return Opened(folder, trained, network.eval(), data)
 
 
 def probabilities_of(opened: Opened) -> np.ndarray:

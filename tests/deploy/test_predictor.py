@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ import pytest
 
 from pawprint.data.prepared import load
 from pawprint.deploy.description import AGAIN
-from pawprint.deploy.predictor import Averaging, Predictor, from_checkpoint, from_onnx, open_predictor
+from pawprint.deploy.predictor import Averaging, Predictor, from_checkpoint, from_onnx, from_opened, open_predictor
 from pawprint.errors import DataError, PawprintError
 from pawprint.models import build_model
 from pawprint.params import read_resolved
+from pawprint.trained_model import open_model
 from pawprint.training.checkpoint import load_weights
 from pawprint.training.evaluate import evaluate
 
@@ -66,6 +68,16 @@ def test_the_mirrored_picture_gets_the_same_average_over_flips(
         np.testing.assert_allclose(
             predictor(mirrored, Averaging("flip")), predictor(pictures, Averaging("flip")), atol=1e-5
         )
+
+
+def test_a_checkpoint_stays_in_eval_mode_so_that_threads_may_share_it(exported: Path, pictures: np.ndarray) -> None:
+    opened = open_model(exported / CHECKPOINT)
+    predictor = from_opened(opened)
+    alone = predictor(pictures)
+    assert not any(module.training for module in opened.network.modules())
+    with ThreadPoolExecutor(4) as threads:
+        for found in threads.map(predictor, [pictures] * 40):
+            np.testing.assert_array_equal(found, alone)
 
 
 def test_no_pictures_get_no_answers(predictors: dict[str, Predictor], pictures: np.ndarray) -> None:

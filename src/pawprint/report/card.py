@@ -44,6 +44,7 @@ def model_card(evidence: Evidence, variant: str, provenance: dict[str, str]) -> 
             (subject, name, f) for subject, of in evidence.checks.items() for name, f in of.items() if f.passed is False
         ],
         "weights": paths.train_outputs(variant).models / spec.key / "weights.safetensors",
+        "exported": paths.exported(variant),
         "provenance": provenance,
     }
     card = ModelCard.from_template(_metadata(evidence, spec, record), template_path=str(TEMPLATE), **content)
