@@ -108,6 +108,15 @@ def test_a_raw_picture_that_is_not_what_was_prepared_fails_the_stage_and_nothing
     assert not (study / METRICS).exists()
 
 
+def test_a_raw_picture_that_is_gone_is_named_and_nothing_is_written(study: Path) -> None:
+    name = load(study / paths.PREPARED).test.names[0]
+    (study / paths.FETCHED / "images" / name).unlink()
+    done = pawprint(study, "baseline", module="pawprint.stages.export")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{name}: cannot be read: No such file or directory; run `dvc repro fetch`" in done.stderr
+    assert not (study / METRICS).exists()
+
+
 def test_a_variant_that_is_not_trained_is_told(study: Path) -> None:
     shutil.rmtree(study / "models/train/baseline")
     done = pawprint(study, "baseline", module="pawprint.stages.export")

@@ -1,9 +1,11 @@
 """From a checkpoint to the files by which it is handed on: written, read back, and held against it, all or none.
 
-model.pt2               torch.export's program
-model.onnx              ONNX; its text says what classes there are and how pictures are fed
-model.torchscript.pt    TorchScript, which torch calls deprecated
-export.json             what they are, what made them, and how near their answers are to the checkpoint's
+    model.pt2               torch.export's program
+    model.onnx              ONNX; its text says what classes there are and how pictures are fed
+    model.torchscript.pt    TorchScript, which torch calls deprecated
+    export.json             what they are, what made them, and how near their answers are to the checkpoint's
+
+They take the place of those of the last time when all have been held against it.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from torch import nn
 from pawprint.deploy.description import INPUT, OUTPUT
 from pawprint.deploy.predictor import Run
 
-OPSET = 20  # of ONNX; the newest that torch's exporter writes without a conversion
+OPSET = 20  # of ONNX: what this torch writes unless told otherwise; told, so that the next one writes it as well
 BATCH = "batch"  # the dynamic dimension's name
 N_TRACED = 2  # pictures: torch.export takes sizes of 0 and 1 for constants
 UNREAD = (".debug_pkl", ".data/serialization_id")  # how the names of members end that are left out of TorchScript's

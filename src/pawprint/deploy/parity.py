@@ -21,8 +21,8 @@ import torch
 from PIL import Image
 
 from pawprint.data.batches import unit_range
-from pawprint.data.decode import read_picture
-from pawprint.errors import PawprintError
+from pawprint.data.decode import Unusable, read_picture
+from pawprint.errors import DataError, PawprintError
 from pawprint.test_time_augmentation import Answer
 from pawprint.types import Split
 
@@ -88,10 +88,13 @@ def raw_files(split: Split, fetched: Path) -> list[Path | bytes]:
 def answers_to_files(
     answers: dict[str, Answer], files: Sequence[Path | bytes], shape: tuple[int, int, int]
 ) -> dict[str, np.ndarray]:
-    """What each of the models answers to pictures in files, probabilities (N, K) float32; each file is decoded once."""
+    """What each of the models answers to pictures in files, probabilities (N, K) float32; each file is decoded once.
+
+    Raises DataError for a file that is no picture any more.
+    """
     found: dict[str, list[torch.Tensor]] = {name: [] for name in answers}
     for batch in _in_turn(files):
-        images = unit_range(np.stack([read_picture(file, shape[1], shape[0]) for file in batch]))
+        images = unit_range(np.stack([_decoded(file, shape) for file in batch]))
         for name, answer in answers.items():
             found[name].append(answer([images]))
     return {name: torch.cat(parts).exp().float().numpy() for name, parts in found.items()}
@@ -104,6 +107,13 @@ def _in_turn(files: Sequence[Path | bytes]) -> Iterator[Sequence[Path | bytes]]:
             return
         yield files[start : start + size]
         start += size
+
+
+def _decoded(file: Path | bytes, shape: tuple[int, int, int]) -> np.ndarray:
+    try:
+        return read_picture(file, shape[1], shape[0])
+    except Unusable as error:
+        raise DataError(f"{file if isinstance(file, Path) else 'a PNG'}: {error}; run `dvc repro fetch`") from None
 
 
 def _as_png(image: np.ndarray) -> bytes:
