@@ -1,0 +1,25 @@
+"""`pawprint serve`: a trained model behind HTTP, from its folder or its ONNX file alone."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from pawprint.deploy.predictor import open_predictor
+from pawprint.serve.limits import Limits
+from pawprint.serve.server import address, listen, serve
+from pawprint.serve.service import Service
+
+
+def serve_command(model: str | None, host: str, port: int, limits: Limits) -> None:
+    """Answer until told to stop; PawprintError or SettingsError where it cannot begin."""
+    service = Service(open_predictor(model), limits)
+    with listen(host, port) as door:
+        description = service.predictor.description
+        print(f"{address(door)} answers by {service.predictor.source} ({description.run}); Ctrl-C stops it", flush=True)
+        if not _is_loopback(door.getsockname()[0]):
+            print("Whoever reaches this machine can ask: there is no password and no encryption.", flush=True)
+        serve(service, door)
+
+
+def _is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(host.partition("%")[0]).is_loopback
