@@ -28,7 +28,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     415: {"model": Problem, "description": "A Content-Type in which no picture comes."},
     422: {"model": Problem, "description": "The bytes are no picture that can be used; the reason says why."},
     500: {"model": Problem, "description": "The model has no answer, or a fault of the server."},
-    503: {"model": Problem, "description": "Busy, timed out or stopping: ask again after `Retry-After` seconds."},
+    503: {"model": Problem, "description": "Busy, timed out or stopping: ask again after the seconds in Retry-After."},
 }
 FOR_STATUS: dict[int, Code] = {404: "not_found", 405: "method_not_allowed"}
 SECURITY = {
@@ -98,7 +98,8 @@ def _add_answers(app: FastAPI, service: Service) -> None:
     run, n_classes = predictor.description.run, len(predictor.class_names)
 
     @app.post(
-        "/predict", summary="What a picture shows", response_model=Answer, responses=REFUSALS,
+        "/predict", summary="What a picture shows", response_model=Answer, response_description="The answer.",
+        responses=REFUSALS,
         openapi_extra={"requestBody": BODY},
     )  # fmt: skip
     async def predict(
@@ -108,7 +109,12 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         classes = [{"class": name, "probability": share} for name, share in best(predictor, probabilities, top)]
         return JSONResponse({"run": run, "classes": classes})
 
-    @app.get("/health", summary="Whether it answers", response_model=Health, responses={503: {"model": Health}})
+    stopping = {"model": Health, "description": "It was told to stop."}
+
+    @app.get(
+        "/health", summary="Whether it answers", response_model=Health, response_description="It does.",
+        responses={503: stopping},
+    )  # fmt: skip
     async def health() -> JSONResponse:
         status = "stopping" if service.stopping else "ready"
         counts = {"uploads": service.uploads.taken, "pictures": service.pictures.taken}

@@ -43,7 +43,10 @@ class Batcher:
         self._worker = ThreadPoolExecutor(1, "model")  # one call at a time: the model has threads of its own
 
     async def ask(self, picture: np.ndarray) -> np.ndarray:
-        """Probabilities (K,) of a picture (H, W, C) uint8; raises ModelFailed. Cancelled, it costs the model nothing."""
+        """Probabilities (K,) of a picture (H, W, C) uint8; raises ModelFailed.
+
+        Cancelled, it costs the model nothing.
+        """
         asked = _Asked(picture, asyncio.get_running_loop().create_future())
         self._waiting.put_nowait(asked)
         return await asked.answer

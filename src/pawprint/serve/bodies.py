@@ -23,6 +23,9 @@ FIELD = "image"  # of a form, and of JSON
 MAX_FIELDS = 8  # of a form, beside the picture; they are not read
 RAW = "application/octet-stream"
 FORM, JSON = "multipart/form-data", "application/json"
+EXAMPLE = (  # a PNG of 8 x 8 white pixels
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAEElEQVR4nGP8zwABTAwUMQBJQQEPeWDz+AAAAABJRU5ErkJggg=="
+)
 TYPES = f"expected {FORM} with a file `{FIELD}`, image/…, {RAW}, or {JSON}"
 
 
@@ -31,7 +34,9 @@ class Asked(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    image: str = Field(description="A picture's file in base64.", json_schema_extra={"contentEncoding": "base64"})
+    image: str = Field(
+        description="A picture's file in base64.", examples=[EXAMPLE], json_schema_extra={"contentEncoding": "base64"}
+    )
 
 
 async def picture_of(request: Request, limits: Limits) -> bytes:

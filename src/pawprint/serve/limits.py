@@ -1,7 +1,7 @@
 """What the server takes, how much of it at once, and how long it waits: each an option of `pawprint serve`.
 
 How much memory that is at most: `uploads` + `queue` bodies of `max_megabytes`, and of each picture that is being
-decoded (`decoders` at once) about 9 bytes a pixel.
+decoded (`decoders` at once) 8 bytes a pixel.
 """
 
 from dataclasses import dataclass

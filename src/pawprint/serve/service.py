@@ -104,7 +104,7 @@ def decoded(content: bytes, pixels: int, channels: int, max_megapixels: float) -
     """A picture's file as the model is fed it, (pixels, pixels, C) uint8; Unusable where that cannot be."""
     n_pixels = _n_pixels(content)
     if n_pixels > max_megapixels * 1e6:
-        raise Unusable(f"too large: {n_pixels / 1e6:.1f} megapixels; expected at most {max_megapixels:g}")
+        raise Unusable(f"too large: {n_pixels / 1e6:.3g} megapixels; expected at most {max_megapixels:g}")
     return read_picture(content, pixels, channels)
 
 
