@@ -16,7 +16,6 @@ import aiohttp
 import numpy as np
 
 REFUSED = 503
-Request = tuple[str, str, bytes]  # URL, field of the form, a picture's file
 
 
 @dataclass
@@ -27,6 +26,8 @@ class Load:
     answered: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)  # with 503
     failed: int = 0  # another status, or no answer at all
+    last_refused: float = 0.0  # when the last of the refused was due, seconds after the load began
+    began: float = field(default_factory=time.perf_counter)
 
     @property
     def per_second(self) -> float:
@@ -91,6 +92,7 @@ async def _ask(session: aiohttp.ClientSession, url: str, file: bytes, due: float
                 load.answered.append(took)
             elif response.status == REFUSED:
                 load.refused.append(took)
+                load.last_refused = max(load.last_refused, due - load.began)
             else:
                 load.failed += 1
     except (aiohttp.ClientError, TimeoutError):
