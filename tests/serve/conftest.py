@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,9 @@ STOP_SECONDS = 60.0
 class Running:
     """A server, and how to ask it."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     url: str
+    said: Path  # what it writes to stdout and stderr
 
     @property
     def place(self) -> tuple[str, int]:
@@ -62,28 +64,29 @@ Start = Callable[..., Running]
 
 
 @pytest.fixture(scope="module")
-def start(exported: Path) -> Iterator[Start]:
+def start(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Starts servers of the exported study with options; all are gone afterwards."""
     started: list[Running] = []
 
     def start(*options: str, model: Path | str = ONNX) -> Running:
         command = [sys.executable, "-m", "pawprint.cli", "serve", "--model", str(model), "--port", "0", *options]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen(
-            command, cwd=exported, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        assert process.stdout is not None
-        said = process.stdout.readline()
-        found = re.match(r"(http://\S+) answers by", said)
-        assert found, said + process.stdout.read()
-        started.append(Running(process, found[1]))
+        said = tmp_path_factory.mktemp("server") / "said"
+        with said.open("wb") as file:
+            process = subprocess.Popen(command, cwd=exported, env=environment, stdout=file, stderr=file)
+        end = time.monotonic() + START_SECONDS
+        while not (found := re.search(r"(http://\S+) answers by", said.read_text())):
+            assert process.poll() is None, said.read_text()
+            assert time.monotonic() < end, "it does not begin"
+            time.sleep(0.1)
+        started.append(Running(process, found[1], said))
         return started[-1]
 
     yield start
     for running in started:
         if running.process.poll() is None:
             running.process.kill()
-        running.process.communicate()
+        running.process.wait()
 
 
 @pytest.fixture(scope="module")

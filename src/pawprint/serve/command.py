@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import warnings
 from functools import partial
+
+from PIL import Image
 
 from pawprint.deploy.predictor import Predictor, open_predictor
 from pawprint.serve.limits import Limits
@@ -15,6 +18,7 @@ from pawprint.serve.service import Service
 def serve_command(model: str | None, host: str, port: int, limits: Limits) -> None:
     """Answer until told to stop; PawprintError or SettingsError where it cannot begin."""
     return_freed_memory()
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # of a client's picture, which is told so
     service = Service(open_predictor(model), limits)
     with listen(host, port) as door:
         serve(service, door, partial(_tell, service.predictor, door))
