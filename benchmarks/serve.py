@@ -39,7 +39,7 @@ from pawprint.trained_model import open_model
 from pawprint.training.checkpoint import save_weights
 from pawprint.types import DataSettings, RunSpec
 
-PIXELS = 64  # of what the model is fed
+PIXELS = 32  # of what the model is fed, as in the pets study
 CLIENTS = (1, 8, 32, 128)
 ROUNDS = 3
 SECONDS = 5.0  # of each load

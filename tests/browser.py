@@ -110,21 +110,32 @@ async def tab(url: str, width: int = 1200, height: int = 900) -> AsyncIterator[T
         browser = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
         try:
             port = await _written(Path(folder) / "DevToolsActivePort")
-            async with aiohttp.ClientSession() as session:
-                async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
-                    pages = [page for page in await answer.json() if page["type"] == "page"]
-                async with session.ws_connect(pages[0]["webSocketDebuggerUrl"], max_msg_size=0) as socket:
-                    opened = Tab(socket)
-                    for domain in ("Page", "Runtime", "Log", "DOM"):
-                        await opened.tell(f"{domain}.enable")
-                    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-                    await opened.tell("Emulation.setDeviceMetricsOverride", **size)
-                    await opened.tell("Page.navigate", url=url)
-                    await opened.until(f"location.href === '{url}' && document.readyState === 'complete'")
-                    yield opened
+            async with (
+                aiohttp.ClientSession() as session,
+                session.ws_connect(await _page(session, port), max_msg_size=0) as socket,
+            ):
+                opened = Tab(socket)
+                for domain in ("Page", "Runtime", "Log", "DOM"):
+                    await opened.tell(f"{domain}.enable")
+                size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+                await opened.tell("Emulation.setDeviceMetricsOverride", **size)
+                await opened.tell("Page.navigate", url=url)
+                await opened.until(f"location.href === '{url}' && document.readyState === 'complete'")
+                yield opened
         finally:
             browser.terminate()
             await browser.wait()
+
+
+async def _page(session: aiohttp.ClientSession, port: str) -> str:
+    """Where the browser's one tab is told what to do; it opens a little after the browser."""
+    for _ in range(600):
+        async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
+            for target in await answer.json():
+                if target["type"] == "page":
+                    return target["webSocketDebuggerUrl"]
+        await asyncio.sleep(0.1)
+    raise AssertionError("Chromium opened no tab")
 
 
 async def _written(file: Path) -> str:

@@ -138,8 +138,8 @@ def _add_pages(app: FastAPI, service: Service) -> None:
         return page("drop.html.jinja")
 
     @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        return page("docs.html.jinja", api=app.openapi(), spelled=_spelled)
+    async def docs(request: Request) -> HTMLResponse:
+        return page("docs.html.jinja", api=app.openapi(), spelled=_spelled, at=request.base_url)
 
 
 def _spelled(schema: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from fastapi import Request
 from PIL import Image
 
-from pawprint.data.decode import FORMATS, Unusable, read_picture
+from pawprint.data.decode import FORMATS, MAX_MEGAPIXELS, Unusable, read_picture
 from pawprint.deploy.predictor import Predictor
 from pawprint.serve.batching import Batcher, ModelFailed
 from pawprint.serve.bodies import picture_of
@@ -102,8 +102,7 @@ class Service:
 
 def decoded(content: bytes, pixels: int, channels: int, max_megapixels: float) -> np.ndarray:
     """A picture's file as the model is fed it, (pixels, pixels, C) uint8; Unusable where that cannot be."""
-    n_pixels = _n_pixels(content)
-    if n_pixels > max_megapixels * 1e6:
+    if max_megapixels < MAX_MEGAPIXELS and (n_pixels := _n_pixels(content)) > max_megapixels * 1e6:
         raise Unusable(f"too large: {n_pixels / 1e6:.3g} megapixels; expected at most {max_megapixels:g}")
     return read_picture(content, pixels, channels)
 
