@@ -26,6 +26,7 @@ class Load:
     answered: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)  # with 503
     failed: int = 0  # another status, or no answer at all
+    late: list[float] = field(default_factory=list)  # how long after it was due the client sent each request
     last_refused: float = 0.0  # when the last of the refused was due, seconds after the load began
     began: float = field(default_factory=time.perf_counter)
 
@@ -82,6 +83,7 @@ def _session() -> aiohttp.ClientSession:
 
 
 async def _ask(session: aiohttp.ClientSession, url: str, file: bytes, due: float, load: Load) -> None:
+    load.late.append(time.perf_counter() - due)
     form = aiohttp.FormData()
     form.add_field("image", file, filename="picture", content_type="image/png")
     try:
