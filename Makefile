@@ -9,7 +9,7 @@ READY := .venv/.ready
 REMOTES := .venv/.remotes
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help setup remotes repro quick optimizers semi semi-full audit verify faults illnesses guarantees test test-long readme plots-page pdf lint bench requirements clean
+.PHONY: help setup remotes repro quick optimizers semi semi-full audit verify faults illnesses guarantees test test-long readme plots-page pdf lint bench serving requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,8 +88,11 @@ lint: $(READY) ## ruff, mypy, import-linter, deptry
 pdf: ## a study's report as PDF, by XeLaTeX, from what `report` left (STUDY=studies/digits): report.pdf
 	@scripts/pdf $(or $(STUDY),.)
 
-bench: $(READY) ## side-by-side ratios: step, epoch, small_model, startup, tta, diagnostics (BENCH="step epoch" for some)
+bench: $(READY) ## side-by-side ratios: step, epoch, small_model, startup, tta, diagnostics, serve (BENCH="step epoch" for some)
 	@$(RUN) PYTHONPATH=src python -m benchmarks $(BENCH)
+
+serving: $(READY) ## measure the server under load; writes the tables of docs/serving.md
+	@$(RUN) PYTHONPATH=src python -m benchmarks.serve
 
 requirements: $(READY) ## resolve pyproject.toml into requirements*.txt anew
 	@.venv/bin/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal \

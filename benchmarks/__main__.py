@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks import diagnostics, epoch, small_model, startup, step, tta
+from benchmarks import diagnostics, epoch, serve, small_model, startup, step, tta
 from benchmarks.ratio import Comparison, Range
 from pawprint import atomic
 from pawprint.params import nearest
@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
     "startup": startup.run,
     "tta": tta.run,
     "diagnostics": diagnostics.run,
+    "serve": serve.run,
 }
 BUSY_LOAD = 0.5  # processes that want a core, averaged over the last minute
 
@@ -76,6 +77,13 @@ def device() -> str:
     return f"{name}, {cores} cores"
 
 
+def about(load: float) -> str:
+    """What figures are of: device, versions, and whether the machine was busy."""
+    known = ", ".join(f"{name} {version}" for name, version in versions().items())
+    busy = "; other work was running: do not keep these figures" if load > BUSY_LOAD else ""
+    return f"{device()}; {known}; load before: {load:.1f}{busy}"
+
+
 def _run(name: str) -> list[Comparison]:
     print(f"{name} …", end=" ", file=sys.stderr, flush=True)
     began = time.monotonic()
@@ -86,14 +94,8 @@ def _run(name: str) -> list[Comparison]:
 
 def _print(comparisons: Sequence[Comparison], load: float, console: Console) -> None:
     console.print(table(comparisons))
-    for line in [*dict.fromkeys(row.note for row in comparisons if row.note), _about(load)]:
+    for line in [*dict.fromkeys(row.note for row in comparisons if row.note), about(load)]:
         console.print(Text(line, style="dim"))
-
-
-def _about(load: float) -> str:
-    known = ", ".join(f"{name} {version}" for name, version in versions().items())
-    busy = "; other work was running: do not keep these figures" if load > BUSY_LOAD else ""
-    return f"{device()}; {known}; load before: {load:.1f}{busy}"
 
 
 def _seconds(values: Range) -> str:

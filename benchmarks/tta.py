@@ -38,9 +38,10 @@ def compare(data: Data, repeats: int) -> list[Comparison]:
     model = build_model(spec, data)
     batches = [images for images, _ in in_order(data.train, BATCH_SIZE)]
     sets = {name: list(views.values()) for name, views in view_sets(data.mean).items()}
-    works = {"plain": timed(partial(log_probabilities, model, batches, data))}
+    answer = partial(log_probabilities, model, data=data)
+    works = {"plain": timed(partial(answer, batches))}
     for name, views in sets.items():
-        works[name] = timed(partial(augmented_probabilities, model, batches, data, views, "probabilities"))
+        works[name] = timed(partial(augmented_probabilities, answer, batches, views, "probabilities"))
     seconds = in_turn(works, repeats)
     return [
         Comparison(

@@ -35,7 +35,7 @@ probes: {brightness: {factors: [0.5, 1.0]}}
 """
 STAGES = (
     "fetch", "prepare", "resolve", "pretrain", "start", "check", "train baseline", "train lr_1e-2", "test baseline",
-    "test lr_1e-2", "probe baseline", "compare", "report",
+    "test lr_1e-2", "probe baseline", "export baseline", "compare", "report",
 )  # fmt: skip
 
 

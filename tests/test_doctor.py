@@ -104,7 +104,7 @@ def test_nothing_wrong(checkout: Checkout) -> None:
     assert done.stdout.endswith("nothing wrong\n")
     assert not lines(done.stdout, "note")
     assert "each what its name says" in done.stdout
-    assert "26 outputs, as their stages wrote them" in done.stdout
+    assert "28 outputs, as their stages wrote them" in done.stdout
 
 
 # Cache and workspace

@@ -89,6 +89,7 @@ def test_outputs_are_where_the_code_writes_them() -> None:
         paths.FETCHED, paths.PREPARED, paths.RESOLVED, paths.CHECK_REPORT, paths.GATE, paths.EXCLUDED,
         paths.CHECK_FIGURES, outputs.models, outputs.curves, outputs.metrics, paths.test_metrics(variant),
         paths.test_tables(variant), paths.probe_metrics("${item}"), paths.probe_figures("${item}"),
+        paths.exported("${item}"), paths.export_metrics("${item}"),
         paths.COMPARISON.parent, paths.COMPARISON_CHARTS, paths.REPORT,
     ]  # fmt: skip
     for path in written:

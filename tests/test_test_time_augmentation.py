@@ -1,6 +1,7 @@
 """Views show what they say, and each way of averaging is that of a slow, obvious reference."""
 
 import math
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -15,6 +16,7 @@ from pawprint.seeding import preserve_rng
 from pawprint.test_time_augmentation import (
     AS_IT_IS,
     PLACES,
+    Answer,
     Way,
     answers_to_views,
     augmented_probabilities,
@@ -25,7 +27,7 @@ from pawprint.test_time_augmentation import (
     turn,
     view_sets,
 )
-from pawprint.training.evaluate import BATCH_SIZE, evaluate
+from pawprint.training.evaluate import BATCH_SIZE, evaluate, log_probabilities
 from pawprint.types import Data, RunSpec
 
 WAYS: tuple[Way, ...] = ("logits", "probabilities", "vote")
@@ -43,6 +45,11 @@ def model(data: Data, resnet_spec: RunSpec) -> nn.Module:
     with preserve_rng():
         torch.manual_seed(0)
         return build_model(resnet_spec, data).train()
+
+
+@pytest.fixture
+def answer(data: Data, model: nn.Module) -> Answer:
+    return partial(log_probabilities, model, data=data)
 
 
 # ---- ways of averaging -----------------------------------------------------------------------------------
@@ -192,10 +199,10 @@ def test_turning_is_torchvisions_and_quarter_turns_are_exact() -> None:
 # ---- a model's answers -----------------------------------------------------------------------------------
 
 
-def test_a_views_answers_are_the_models_to_that_view(data: Data, model: nn.Module) -> None:
+def test_a_views_answers_are_the_models_to_that_view(data: Data, model: nn.Module, answer: Answer) -> None:
     views = list(view_sets(data.mean)["all"].values())
     pictures = torch.cat([images for images, _ in in_order(data.test, BATCH_SIZE)])
-    made = answers_to_views(model, pictures.split(7), data, views)
+    made = answers_to_views(answer, pictures.split(7), views)
     model.eval()
     with torch.no_grad():
         slow = torch.stack([model(standardize(view(pictures), data)).double().log_softmax(dim=1) for view in views])
@@ -203,27 +210,27 @@ def test_a_views_answers_are_the_models_to_that_view(data: Data, model: nn.Modul
     assert torch.allclose(made, slow, atol=1e-5)
 
 
-def test_the_picture_as_it_is_gets_the_bytes_of_an_evaluation(data: Data, model: nn.Module) -> None:
+def test_the_picture_as_it_is_gets_the_bytes_of_an_evaluation(data: Data, model: nn.Module, answer: Answer) -> None:
     batches = [images for images, _ in in_order(data.test, BATCH_SIZE)]
-    answers = answers_to_views(model, batches, data, list(view_sets(data.mean)["flip"].values()))
+    answers = answers_to_views(answer, batches, list(view_sets(data.mean)["flip"].values()))
     assert np.array_equal(answers[0].exp().float().numpy(), evaluate(model, data.test, data).probabilities)
 
 
-def test_a_prediction_is_the_average_of_the_views_and_the_same_twice(data: Data, model: nn.Module) -> None:
+def test_a_prediction_is_the_average_of_the_views_and_the_same_twice(data: Data, answer: Answer) -> None:
     views = list(view_sets(data.mean)["crops"].values())
     batches = [images for images, _ in in_order(data.val, BATCH_SIZE)]
     for way in WAYS:
-        once, again = (augmented_probabilities(model, batches, data, views, way) for _ in range(2))
+        once, again = (augmented_probabilities(answer, batches, views, way) for _ in range(2))
         assert torch.equal(once, again)
-        assert torch.equal(once, averaged(answers_to_views(model, batches, data, views), way))
+        assert torch.equal(once, averaged(answers_to_views(answer, batches, views), way))
 
 
-def test_predicting_leaves_the_model_as_it_was(data: Data, model: nn.Module) -> None:
+def test_predicting_leaves_the_model_as_it_was(data: Data, model: nn.Module, answer: Answer) -> None:
     model.bn1.eval()
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     modes, state = {key: module.training for key, module in model.named_modules()}, torch.get_rng_state()
     batches = [images for images, _ in in_order(data.val, BATCH_SIZE)]
-    augmented_probabilities(model, batches, data, list(view_sets(data.mean)["all"].values()), "vote")
+    augmented_probabilities(answer, batches, list(view_sets(data.mean)["all"].values()), "vote")
     assert all(torch.equal(before[key], tensor) for key, tensor in model.state_dict().items())
     assert modes == {key: module.training for key, module in model.named_modules()}
     assert torch.equal(state, torch.get_rng_state())

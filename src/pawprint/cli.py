@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from pawprint.errors import PawprintError, SettingsError
+from pawprint.serve.limits import Limits
 
 app = typer.Typer(
     help="Train and test image classifiers, reproducibly. `dvc repro` runs a study; these are the pieces by hand.",
@@ -20,6 +21,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 done, 1 the work failed, 2 settings or options cannot be used, 130 interrupted.",
 )
+
+LIMITS = Limits()  # of the server, as they are unless told otherwise
+LOOPBACK = "127.0.0.1"
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; results and errors only.")]
 
@@ -53,22 +57,87 @@ def train(
 
 
 @app.command(
-    epilog="The model is one of models/train, as `dvc pull train@baseline` or `dvc repro` leaves it.",
+    epilog="The model is one of models/train, as `dvc pull train@baseline` or `dvc repro` leaves it, or of "
+    "models/export. Exit codes: 0 all answered, 1 a picture cannot be used, 2 the options cannot be used.",
 )
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Picture files: JPEG, PNG, GIF, BMP, WebP, TIFF.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(help="Picture files: JPEG, PNG, GIF, BMP, WebP, TIFF; of a folder or .zip all in it, as a CSV."),
+    ],
     model: Annotated[
         str | None,
-        typer.Option(help="A variant (its first seed), or a folder of weights; default: baseline, or any there is."),
+        typer.Option(
+            help="A variant (its first seed), a folder of weights, an .onnx file; default: baseline, or any there is."
+        ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to name of each picture.")] = 3,
+    tta: Annotated[
+        str | None,
+        typer.Option(help="Average over views of each picture: flip, crops, rotations, scales, all."),
+    ] = None,
+    tta_way: Annotated[
+        str | None, typer.Option(help="Average them by: probabilities (the default), logits, vote.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A .csv to write; default: stdout.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs: probabilities from 0 to 1.")] = False,
 ) -> None:
     """Ask a trained model what pictures show; without data or settings."""
     from pawprint import predict as answering
 
-    prediction = answering.predict(images, model)
-    print(answering.as_json(prediction, top) if as_json else "\n".join(answering.as_text(prediction, top)))
+    averaging = answering.averaging_of(tta, tta_way)
+    said, complaint = answering.predict_command(images, model, top, as_json, out, averaging)
+    print(said)
+    if complaint:
+        raise PawprintError(complaint)
+
+
+@app.command(
+    "serve",
+    epilog="For example: pawprint serve --model models/export/baseline/model.onnx. Ctrl-C or SIGTERM: what is accepted "
+    "is answered, what is new gets 503, then it ends with exit code 0; a second one ends it at once.",
+)
+def serve_model(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A variant (its first seed), a folder of weights, an .onnx file; default: baseline, or any there is."
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0: whoever reaches this machine.")] = LOOPBACK,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures at most in one call of the model.")] = LIMITS.batch,
+    wait_ms: Annotated[
+        float, typer.Option(min=0, help="A batch waits at most so long for pictures on their way.")
+    ] = LIMITS.wait_ms,
+    queue: Annotated[int, typer.Option(min=1, help="Pictures under way at once; more get 503.")] = LIMITS.queue,
+    uploads: Annotated[int, typer.Option(min=1, help="Bodies being read at once; more get 503.")] = LIMITS.uploads,
+    decoders: Annotated[int, typer.Option(min=1, help="Threads that decode pictures.")] = LIMITS.decoders,
+    max_megabytes: Annotated[
+        float, typer.Option(min=0.001, help="Of a request's body; more gets 413.")
+    ] = LIMITS.max_megabytes,
+    max_megapixels: Annotated[
+        float, typer.Option(min=0.001, max=LIMITS.max_megapixels, help="Of a picture; more gets 422.")
+    ] = LIMITS.max_megapixels,
+    read_seconds: Annotated[
+        float, typer.Option(min=0.01, help="For a request's head, and for its body; longer gets 408.")
+    ] = LIMITS.read_seconds,
+    answer_seconds: Annotated[
+        float, typer.Option(min=0.01, help="From there to its answer; longer gets 503.")
+    ] = LIMITS.answer_seconds,
+    grace_seconds: Annotated[
+        float, typer.Option(min=0, help="For what is accepted, once told to stop.")
+    ] = LIMITS.grace_seconds,
+) -> None:
+    """Answer over HTTP what pictures show: /predict for programs, / for people, /docs says how."""
+    from pawprint.serve.command import serve_command
+
+    limits = Limits(
+        batch=batch, wait_ms=wait_ms, queue=queue, uploads=uploads, decoders=decoders, max_megabytes=max_megabytes,
+        max_megapixels=max_megapixels, read_seconds=read_seconds, answer_seconds=answer_seconds,
+        grace_seconds=grace_seconds,
+    )  # fmt: skip
+    serve_command(model, host, port, limits)
 
 
 @app.command(

@@ -144,6 +144,15 @@ def probe_figures(variant: str) -> Path:
     return Path("plots/probe") / variant
 
 
+def exported(variant: str) -> Path:
+    """Folder of the files by which a variant's model is handed on, and of the record of them."""
+    return Path("models/export") / variant
+
+
+def export_metrics(variant: str) -> Path:
+    return Path("metrics/export") / f"{variant}.json"
+
+
 def runs() -> Path:
     """The absolute folder of what is not an output: PAWPRINT_RUNS, or `runs/` in the study's folder.
 

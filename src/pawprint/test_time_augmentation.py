@@ -29,14 +29,12 @@ from functools import partial
 from typing import Literal
 
 import torch
-from torch import nn
 from torch.nn.functional import one_hot
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import affine, resized_crop, rotate
 
-from pawprint.training.evaluate import log_probabilities
-from pawprint.types import Data
-
+# A model, whatever runs it: batches of pictures (B, C, H, W) in [0, 1] → log-probabilities (N, K) float64 of them all.
+Answer = Callable[[Iterable[torch.Tensor]], torch.Tensor]
 View = Callable[[torch.Tensor], torch.Tensor]  # pictures (B, C, H, W) in [0, 1] → as many of the same shape
 ViewSet = Literal["flip", "crops", "rotations", "scales", "all"]
 Way = Literal["logits", "probabilities", "vote"]
@@ -76,17 +74,12 @@ def view_sets(
     return {name: {AS_IT_IS: as_it_is, **views} for name, views in sets.items()}
 
 
-def answers_to_views(
-    model: nn.Module, batches: Iterable[torch.Tensor], data: Data, views: Sequence[View]
-) -> torch.Tensor:
-    """Log-probabilities of each view of each picture, (V, N, K) float64; `model` is put back as it was.
+def answers_to_views(answer: Answer, batches: Iterable[torch.Tensor], views: Sequence[View]) -> torch.Tensor:
+    """Log-probabilities of each view of each picture, (V, N, K) float64.
 
     `batches`: pictures (B, C, H, W) in [0, 1], where the model is.
     """
-    answers = [
-        log_probabilities(model, (view(images) for view in views), data).unflatten(0, (len(views), len(images)))
-        for images in batches
-    ]
+    answers = [answer(view(images) for view in views).unflatten(0, (len(views), len(images))) for images in batches]
     return torch.cat(answers, dim=1)
 
 
@@ -103,10 +96,10 @@ def averaged(answers: torch.Tensor, way: Way) -> torch.Tensor:
 
 
 def augmented_probabilities(
-    model: nn.Module, batches: Iterable[torch.Tensor], data: Data, views: Sequence[View], way: Way
+    answer: Answer, batches: Iterable[torch.Tensor], views: Sequence[View], way: Way
 ) -> torch.Tensor:
-    """What `model` makes of pictures by all `views` of them, (N, K) float64; arguments as of `answers_to_views`."""
-    return averaged(answers_to_views(model, batches, data, views), way)
+    """The answer to pictures by all `views` of them, (N, K) float64; arguments as of `answers_to_views`."""
+    return averaged(answers_to_views(answer, batches, views), way)
 
 
 def as_it_is(images: torch.Tensor) -> torch.Tensor:

@@ -10,15 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as validated
 from torch import nn
 
 from pawprint import paths
 from pawprint.data.batches import in_order
-from pawprint.data.decode import RESIZE, Unusable, read_picture
-from pawprint.data.faults import readable
+from pawprint.data.decode import RESIZE, read_pictures
 from pawprint.errors import DataError, PawprintError, SettingsError
 from pawprint.integrity import verify
 from pawprint.models import build_model
@@ -66,14 +64,15 @@ class Opened:
         return self.data.unlabelled
 
 
-def open_model(folder: Path, pictures: Sequence[Path]) -> Opened:
+def open_model(folder: Path, pictures: Sequence[Path] = ()) -> Opened:
     """The model of `folder`, whose files are first held against their hashes; DataError names every bad picture."""
     verify(folder)
     trained = read_trained(folder)
     data = _as_data(trained, pictures)
     torch.set_num_threads(trained.spec.threads)  # as `test`; not all of `seed_run`, which imports for seconds
     network = load_weights(folder / "weights.safetensors", build_model(trained.spec, data))
-    return Opened(folder, trained, network, data)
+    # In eval mode from here on: who puts a mode back while another thread asks, puts back this one.
+    return Opened(folder, trained, network.eval(), data)
 
 
 def probabilities_of(opened: Opened) -> np.ndarray:
@@ -118,17 +117,20 @@ def read_trained(folder: Path) -> Trained:
     """What a run.json says of its model; DataError if it is missing, damaged or of a version that said less."""
     file, pull = folder / "run.json", f"dvc pull {folder}"
     trained = read_record(file, Trained, pull)
-    channels, height, width = trained.input.shape
-    if channels not in (1, 3) or height != width or {len(trained.input.mean), len(trained.input.std)} != {channels}:
+    refuse_unfit(trained.input, file, f"write it anew: {pull} --force")
+    return trained
+
+
+def refuse_unfit(given: Input, file: Path, advice: str) -> None:
+    """DataError where pictures cannot be brought into the form that `file` says its model was fed."""
+    channels, height, width = given.shape
+    if channels not in (1, 3) or height != width or {len(given.mean), len(given.std)} != {channels}:
+        raise DataError(f"{file}: input: expected a square of 1 or 3 channels, found {given}; {advice}")
+    if given.resize != RESIZE:
         raise DataError(
-            f"{file}: input: expected a square of 1 or 3 channels, found {trained.input}; write it anew: {pull} --force"
-        )
-    if trained.input.resize != RESIZE:
-        raise DataError(
-            f"{file}: its pictures were resized by {trained.input.resize!r}, this version of pawprint does it by"
+            f"{file}: its pictures were resized by {given.resize!r}, this version of pawprint does it by"
             f" {RESIZE!r}: use the commit that trained it, or train it anew with `dvc repro`"
         )
-    return trained
 
 
 def _first_run(folder: Path) -> Path | None:
@@ -149,7 +151,7 @@ def _how_to_get(variant: str) -> str:
 def _as_data(trained: Trained, pictures: Sequence[Path]) -> Data:
     """The model's data set as far as it is known: the pictures, without a label."""
     channels, pixels, _ = trained.input.shape
-    images = _decode(pictures, channels, pixels)
+    images = read_pictures(pictures, pixels, channels)
     nothing = Split([], images[:0], np.zeros(0, dtype=np.int64))
     return Data(
         train=nothing,
@@ -164,20 +166,3 @@ def _as_data(trained: Trained, pictures: Sequence[Path]) -> Data:
         content_hash="",
         resize=trained.input.resize,
     )
-
-
-def _decode(pictures: Sequence[Path], channels: int, pixels: int) -> np.ndarray:
-    """(N, pixels, pixels, C) uint8, as `prepare` packs them; grey is the luma of RGB."""
-    images, faults = [], []
-    for picture in pictures:
-        try:
-            image = read_picture(picture, pixels)
-        except Unusable as error:
-            faults.append(f"{readable(str(picture))}: {error}")
-            continue
-        images.append(image if channels == 3 else np.asarray(Image.fromarray(image).convert("L"))[:, :, None])
-    if len(faults) > 1:
-        faults = [f"{len(faults)} of {len(pictures)} pictures cannot be used", *(f"  {fault}" for fault in faults)]
-    if faults:
-        raise DataError("\n".join(faults))
-    return np.stack(images)

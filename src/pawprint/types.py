@@ -289,7 +289,7 @@ class StudySettings:
     checks: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)  # name → level and settings
     probes: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)  # name → settings
     probed: tuple[str, ...] = ()  # the variants that `probe` looks into
-    exported: tuple[str, ...] = ()  # the variants that are handed on: a model card each
+    exported: tuple[str, ...] = ()  # the variants that are handed on: files (`export`) and a model card each
     trackers: tuple[Literal["dvclive", "wandb", "tensorboard"], ...] = ()
     save_every_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0  # of the resumable state
     workers: Annotated[int, Field(ge=0, le=64)] = 0  # processes that make batches ahead; 0: the training's own

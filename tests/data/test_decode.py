@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pawprint.data.decode import FORMATS, MAX_MEGAPIXELS, MIN_SIDE, Unusable, read_picture
+from pawprint.data.decode import FORMATS, MAX_MEGAPIXELS, MIN_SIDE, Unusable, read_picture, read_pictures
 from pawprint.data.faults import MAX_FILE_MB
+from pawprint.errors import DataError
 from tests.data import bad_files
 
 ODD_ORIGINALS = Path(__file__).parents[3] / "shared/data/pets/odd-originals"
@@ -213,3 +214,28 @@ def test_odd_originals_look_like_their_conversion() -> None:
             plain = image.convert("RGB").resize((8, 8))  # squashed, not cropped: only broadly the same
         assert pixels.std() > 30
         assert abs(pixels.mean() - np.asarray(plain).mean()) < 15
+
+
+def test_of_one_channel_a_picture_is_the_luma_of_its_colors(tmp_path: Path) -> None:
+    colors = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    Image.fromarray(colors).save(tmp_path / "a.png")
+    grey = read_picture(tmp_path / "a.png", 8, channels=1)
+    assert grey.shape == (8, 8, 1)
+    luma = colors @ np.array([0.299, 0.587, 0.114])  # ITU-R 601
+    assert np.abs(grey[:, :, 0] - luma).max() <= 1
+
+
+def test_pictures_come_all_together_or_every_fault_is_named(tmp_path: Path) -> None:
+    colors = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
+    files = [tmp_path / f"{number}.png" for number in range(3)]
+    for file, picture in zip(files, colors, strict=True):
+        Image.fromarray(picture).save(file)
+    assert np.array_equal(read_pictures(files, 8), colors)
+    assert read_pictures([], 8, channels=1).shape == (0, 8, 8, 1)
+    files[0].write_bytes(b"")
+    files[2].unlink()
+    with pytest.raises(DataError, match="2 of 3 pictures cannot be used") as refused:
+        read_pictures(files, 8)
+    assert [line.strip() for line in str(refused.value).splitlines()[1:]] == [
+        f"{files[0]}: empty file", f"{files[2]}: cannot be read: No such file or directory",
+    ]  # fmt: skip

@@ -147,7 +147,13 @@ def test_a_card_tells_what_is_handed_on(study: Path) -> None:
     assert card.data.library_name == "pytorch"
     (accuracy,) = (result for result in card.data.eval_results if result.metric_type == "accuracy")
     assert accuracy.metric_value == round(record["test"]["accuracy"], 4)
-    for told in ("pawprint predict --model baseline", "| lr | 0.1 |", "is not among `probed:`", record["split_hash"]):
+    for told in (
+        "pawprint predict --model baseline",
+        "models/export/baseline/model.onnx",
+        "| lr | 0.1 |",
+        "is not among `probed:`",
+        record["split_hash"],
+    ):
         assert told in card.text
 
 

@@ -7,12 +7,14 @@ way for a strange file to do harm; and a file's size, in bytes and in pixels, is
 
 import io
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from pawprint.data.faults import size_fault
+from pawprint.data.faults import readable, size_fault
+from pawprint.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 MAX_MEGAPIXELS = 50.0  # a phone's largest pictures have 48; RGB of this size takes 150 MB
@@ -36,11 +38,11 @@ class Unusable(ValueError):
     """A file is no picture that can be used; the message is the reason, in words."""
 
 
-def read_picture(file: Path | bytes, pixels: int) -> np.ndarray:
-    """The picture in a file, given by its path or its content: its first frame, upright, (pixels, pixels, 3) uint8 RGB.
+def read_picture(file: Path | bytes, pixels: int, channels: int = 3) -> np.ndarray:
+    """The picture in a file, given by its path or its content: its first frame, upright, (pixels, pixels, C) uint8.
 
     The shorter side is scaled to `pixels` and the longer one cropped around the centre. Transparent
-    parts become white. Raises Unusable if the file cannot be read.
+    parts become white. It is RGB, or for one channel the luma of that. Raises Unusable if the file cannot be read.
     """
     try:
         reason = size_fault(len(file) if isinstance(file, bytes) else file.stat().st_size)
@@ -48,7 +50,8 @@ def read_picture(file: Path | bytes, pixels: int) -> np.ndarray:
             raise Unusable(reason)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's name no file, and what makes a picture unusable raises
-            return _decode(io.BytesIO(file) if isinstance(file, bytes) else file, pixels)
+            picture = _decode(io.BytesIO(file) if isinstance(file, bytes) else file, pixels)
+            return picture if channels == 3 else np.asarray(Image.fromarray(picture).convert("L"))[:, :, None]
     except Image.UnidentifiedImageError:
         raise Unusable(f"not a picture of a known format ({', '.join(FORMATS)}), or cut short") from None
     except Image.DecompressionBombError:
@@ -59,6 +62,21 @@ def read_picture(file: Path | bytes, pixels: int) -> np.ndarray:
         if isinstance(error, OSError) and error.strerror:
             raise Unusable(f"cannot be read: {error.strerror}") from error
         raise Unusable(f"cannot be decoded: {' '.join(str(error).split()) or type(error).__name__}") from error
+
+
+def read_pictures(files: Sequence[Path], pixels: int, channels: int = 3) -> np.ndarray:
+    """All of them, (N, pixels, pixels, C) uint8; DataError names every one that cannot be used."""
+    images, faults = [np.empty((0, pixels, pixels, channels), dtype=np.uint8)], []
+    for file in files:
+        try:
+            images.append(read_picture(file, pixels, channels)[None])
+        except Unusable as error:
+            faults.append(f"{readable(str(file))}: {error}")
+    if len(faults) > 1:
+        faults = [f"{len(faults)} of {len(files)} pictures cannot be used", *(f"  {fault}" for fault in faults)]
+    if faults:
+        raise DataError("\n".join(faults))
+    return np.concatenate(images)
 
 
 def upright(image: Image.Image) -> Image.Image:

@@ -20,6 +20,7 @@ test accuracy fails.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -34,6 +35,7 @@ from pawprint.test_time_augmentation import (
     CROP_PERCENT,
     DEGREES,
     SCALES,
+    Answer,
     View,
     ViewSet,
     Way,
@@ -42,7 +44,7 @@ from pawprint.test_time_augmentation import (
     averaged,
     view_sets,
 )
-from pawprint.training.evaluate import BATCH_SIZE
+from pawprint.training.evaluate import BATCH_SIZE, log_probabilities
 from pawprint.types import STRICT, Finding, Split
 
 QUESTION = "What does averaging the answers to several views of a picture gain, and at what cost?"
@@ -119,7 +121,7 @@ def _on_val(
     """The pictures as they are, and every set averaged in every way; a view that sets share runs once."""
     data = subject.data
     views = {name: view for of_set in sets.values() for name, view in of_set.items()}
-    answers = answers_to_views(subject.model, _pictures(subject, data.val), data, list(views.values()))
+    answers = answers_to_views(_answer(subject), _pictures(subject, data.val), list(views.values()))
     row = {name: place for place, name in enumerate(views)}
     as_is = _right(answers[0].exp(), data.val)
     tried = []
@@ -137,8 +139,12 @@ def _on_test(subject: ProbeSubject, chosen: Tried | None, sets: dict[ViewSet, di
     if chosen is None:
         return altered(1, as_is, as_is, is_altered=False)
     views, pictures = list(sets[chosen.views].values()), _pictures(subject, data.test)
-    probabilities = augmented_probabilities(subject.model, pictures, data, views, chosen.way)
+    probabilities = augmented_probabilities(_answer(subject), pictures, views, chosen.way)
     return altered(len(views), _right(probabilities, data.test), as_is)
+
+
+def _answer(subject: ProbeSubject) -> Answer:
+    return partial(log_probabilities, subject.model, data=subject.data)
 
 
 def _pictures(subject: ProbeSubject, split: Split) -> Iterator[torch.Tensor]:

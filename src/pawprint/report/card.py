@@ -21,7 +21,8 @@ TEMPLATE = paths.PACKAGE / "report" / "card.md.jinja"
 
 def model_card(evidence: Evidence, variant: str, provenance: dict[str, str]) -> str:
     """The card as Markdown with YAML metadata before it."""
-    spec = next(spec for spec in evidence.specs if spec.variant == variant)
+    of_variant = (spec for spec in evidence.specs if spec.variant == variant)
+    spec = min(of_variant, key=lambda spec: (spec.run, spec.seed))  # as `find_model` takes it
     row = next(row for row in evidence.rows if (row.variant, row.run) == (variant, spec.run))
     record = evidence.records[variant, spec.key]
     unlabelled = evidence.pictures.unlabelled if spec.parts else None
@@ -43,6 +44,7 @@ def model_card(evidence: Evidence, variant: str, provenance: dict[str, str]) -> 
             (subject, name, f) for subject, of in evidence.checks.items() for name, f in of.items() if f.passed is False
         ],
         "weights": paths.train_outputs(variant).models / spec.key / "weights.safetensors",
+        "exported": paths.exported(variant),
         "provenance": provenance,
     }
     card = ModelCard.from_template(_metadata(evidence, spec, record), template_path=str(TEMPLATE), **content)
