@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 # Two variants that inherit `lr` and one that does not, of a model that trains in a blink.
 SMALL = {
     "model": "mlp", "mlp_widths": [8], "epochs": 4, "seeds": [0], "trackers": [], "probed": ["onecycle"],
-    "exported": [],
+    "exported": [], "compressed": [],
     "pretrained_source": "none", "questions": {"schedule": ["baseline", "onecycle"]}, "asks": {}, "asks_zh": {},
     "variants": {"baseline": {}, "lr_1e-2": {"lr": 0.01}, "onecycle": {"scheduler": "onecycle", "lr": None}},
 }  # fmt: skip

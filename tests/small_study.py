@@ -28,6 +28,8 @@ asks: {}
 asks_zh: {}
 language: en
 exported: [baseline]
+compressed: []
+compress: {}
 claims: {}
 checks: {output_shape: {}}
 probed: [baseline]

@@ -18,6 +18,11 @@ def of_run(spec: RunSpec) -> list[str]:
     faults = []
     if spec.nesterov and spec.optimizer in ("sgd", "lars") and spec.momentum == 0:
         faults.append("nesterov needs momentum > 0, found 0")
+    if spec.objective == "distill":
+        faults.append(
+            "objective: distill learns from a teacher, which no variant has; the stage compress trains a student so:"
+            " name the teacher in `compressed`, the student's settings in `compress.student`"
+        )
     faults += _of_schedule(spec) + _of_labels(spec)
     beyond = [number for number in spec.mlp_layer_norm if number > len(spec.mlp_widths)]
     if beyond and spec.model == "mlp":

@@ -13,6 +13,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +21,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from pawprint import contradictions, paths
 from pawprint.errors import SettingsError, shown
-from pawprint.types import NAME, RUN_IDENTITY, RUN_SETTINGS, Claim, DataSettings, RunSpec, StudySettings
+from pawprint.types import (
+    NAME,
+    RUN_IDENTITY,
+    RUN_SETTINGS,
+    Claim,
+    CompressSettings,
+    DataSettings,
+    RunSpec,
+    StudySettings,
+)
 from pawprint.yaml_files import parse_yaml, read_yaml, to_yaml
 
 STUDY_KEYS = tuple(StudySettings.__dataclass_fields__)
@@ -30,9 +40,22 @@ VARIANT_KEYS = ("seeds", "runs", "against")
 PRETRAIN_KEYS = ("data", "seed", *(name for name in RUN_SETTINGS if name != "pretrained"))
 DATA_KEYS = tuple(DataSettings.__dataclass_fields__)
 Record = TypeVar("Record")
+IN_COMPRESSION: dict[str, dict[str, Any]] = {  # section of `compress` → what is so whatever it says
+    "fine_tune": {"diagnostics": (), "ema_decay": 0.0},  # torch's masks cannot be averaged
+    "student": {"diagnostics": (), "pretrained": False},
+}
 TAKEN_FIGURES = ("test_accuracy", "all")  # of plots/compare, beside the questions'
 LONGEST_NAME = 80  # characters of a key in a message
 NAME_RULE = "letters, digits and _ . + - only, at most 64, beginning with a letter, digit or _"
+
+
+@dataclass(frozen=True)
+class Compression:
+    """How smaller models are made of one: settings, and those of the trainings that are part of it."""
+
+    settings: CompressSettings
+    fine_tune: RunSpec  # after pruning
+    student: RunSpec  # by the labels; `distill` is the same with a teacher
 
 
 def read_study(
@@ -58,10 +81,11 @@ def read_study(
         specs += _variant_runs(study, variant, defaults, delta, own, where, faults)
     faults += _unknown_variants(study, where) + _question_faults(study, where)
     faults += [f"{where}: data: {fault}" for fault in contradictions.of_data(study.data)]
-    for name in ("trackers", "probed", "exported"):
+    for name in ("trackers", "probed", "exported", "compressed"):
         faults += _repeated(getattr(study, name), f"{where}: {name}")
     if study.pretrain or study.pretrained_source != "none":
         _pretraining(study, where, faults)
+    _compression(study, specs, where, faults)
     if faults:
         raise SettingsError(list(dict.fromkeys(faults)))
     return study, specs
@@ -78,6 +102,16 @@ def pretraining(study: StudySettings) -> tuple[DataSettings, RunSpec]:
     if task is None:
         raise SettingsError(faults)
     return task
+
+
+def compression(study: StudySettings, spec: RunSpec) -> Compression:
+    """What `compress` does with the model of `spec`; SettingsError with all faults."""
+    faults: list[str] = []
+    settings = _compress_settings(study, str(paths.PARAMS), faults)
+    found = _compression_of(spec, settings, study.data, str(paths.PARAMS), faults) if settings else None
+    if found is None or faults:
+        raise SettingsError(faults)
+    return found
 
 
 def read_variant(variant: str) -> list[RunSpec]:
@@ -129,8 +163,7 @@ def resolved_yaml(specs: list[RunSpec]) -> str:
 
 def spec_as_dict(spec: RunSpec) -> dict[str, Any]:
     """All fields, with lists for tuples: what YAML and JSON hold."""
-    values = {name: getattr(spec, name) for name in (*RUN_IDENTITY, *RUN_SETTINGS)}
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in _fields(spec).items()}
 
 
 def parse_options(options: list[str]) -> dict[str, Any]:
@@ -204,7 +237,8 @@ def _unknown_variants(study: StudySettings, where: str) -> list[str]:
     ]
     variants, runs = list(study.variants), _run_names(study)
     faults = [f"{where}: {place}: there is no variant {shown(name)}; {nearest(name, variants)}"
-              for place, listed in (("probed", study.probed), ("exported", study.exported))
+              for place, listed in (("probed", study.probed), ("exported", study.exported),
+                                    ("compressed", study.compressed))
               for name in listed if name not in variants]  # fmt: skip
     faults += [
         f"{where}: {place}: there is no variant {shown(name)}; {nearest(str(name), [*variants, *runs])}"
@@ -268,6 +302,46 @@ def _pretraining(study: StudySettings, where: str, faults: list[str]) -> tuple[D
     if data_settings and spec:
         faults += [f"{place}: {fault}" for fault in _of_run(spec, data_settings)]
     return (data_settings, spec) if data_settings and spec and len(faults) == before else None
+
+
+def _compress_settings(study: StudySettings, where: str, faults: list[str]) -> CompressSettings | None:
+    valid = tuple(CompressSettings.__dataclass_fields__)
+    faults += _unknown_keys(study.compress, valid, f"{where}: compress")
+    known = {k: v for k, v in study.compress.items() if k in valid}
+    return _validate(CompressSettings, known, f"{where}: compress", faults)
+
+
+def _compression(study: StudySettings, specs: list[RunSpec], where: str, faults: list[str]) -> None:
+    """Add the faults of the section `compress`, for each variant that is listed."""
+    settings = _compress_settings(study, where, faults)
+    if settings is None:
+        return
+    for variant in study.compressed:
+        for spec in [spec for spec in specs if spec.variant == variant][:1]:
+            _compression_of(spec, settings, study.data, where, faults)
+
+
+def _compression_of(
+    spec: RunSpec, settings: CompressSettings, data: DataSettings, where: str, faults: list[str]
+) -> Compression | None:
+    """The variant's settings with those of the sections over them; None, and `faults` added, where they are no good."""
+    trainings = {}
+    for section, always in IN_COMPRESSION.items():
+        place, given = f"{where}: compress.{section}", getattr(settings, section)
+        valid = tuple(name for name in RUN_SETTINGS if name not in (*always, "objective"))
+        faults += _unknown_keys(given, valid, place)
+        known = {k: v for k, v in given.items() if k in valid}
+        own = _validate(RunSpec, {**_fields(spec), "run": section, **known, **always}, place, faults)
+        if own is None:
+            return None
+        faults += [f"{place}: {fault}" for fault in _of_run(own, data)]
+        trainings[section] = own
+    student = replace(trainings["student"], objective="supervised", pretrained_on=None)
+    return Compression(settings, trainings["fine_tune"], student)
+
+
+def _fields(spec: RunSpec) -> dict[str, Any]:
+    return {name: getattr(spec, name) for name in (*RUN_IDENTITY, *RUN_SETTINGS)}
 
 
 def _pretrained_on(study: StudySettings, settings: dict[str, Any], place: str, faults: list[str]) -> str | None:

@@ -153,6 +153,15 @@ def export_metrics(variant: str) -> Path:
     return Path("metrics/export") / f"{variant}.json"
 
 
+def compressed(variant: str) -> Path:
+    """Folder of the smaller models that were made of a variant's, and of the record of them."""
+    return Path("models/compress") / variant
+
+
+def compress_metrics(variant: str) -> Path:
+    return Path("metrics/compress") / f"{variant}.json"
+
+
 def runs() -> Path:
     """The absolute folder of what is not an output: PAWPRINT_RUNS, or `runs/` in the study's folder.
 

@@ -92,7 +92,7 @@ class RunSpec:
     cnn_hidden: Annotated[tuple[PositiveInt, ...], Field(max_length=8)] = ()  # units of its linear layers but the last
     dropout: Fraction = 0.0  # share of the units that are dropped before each linear layer but the first of an MLP
     pretrained: bool = False  # start from the weights of the study's `pretrained_source`, with a new head
-    objective: Literal["supervised", "self_training", "fixmatch"] = "supervised"
+    objective: Literal["supervised", "self_training", "fixmatch", "distill"] = "supervised"
     loss: Literal["cross_entropy", "squared_error", "hinge"] = "cross_entropy"  # what `supervised` descends
     label_smoothing: Fraction = 0.0  # share of a label that is spread over all classes
     # What the unlabelled pictures bring (self_training, fixmatch); symbols of arXiv 2001.07685.
@@ -100,6 +100,9 @@ class RunSpec:
     temperature: Annotated[float, Field(ge=0, le=100)] = 0.0  # T of soft pseudo-labels; 0: the likeliest class
     unlabelled_weight: Rate = 1.0  # lambda_u, of the unlabelled loss
     unlabelled_ratio: Annotated[int, Field(ge=1, le=100)] = 7  # mu: unlabelled pictures for each labelled one
+    # What a student learns from its teacher (distill); arXiv 1503.02531.
+    distill_temperature: Annotated[float, Field(gt=0, le=100)] = 4.0  # T, by which both sides' logits are divided
+    distill_weight: Annotated[float, Field(ge=0, le=1)] = 0.9  # of the teacher's answers; the rest is the labels'
 
     optimizer: Literal["adam", "adamw", "sgd", "adagrad", "rmsprop", "radam", "lars", "lamb"] = "adam"
     lr: Rate = 1e-3  # learning rate at `lr_base_batch_size`; the peak where the scheduler has one
@@ -183,14 +186,21 @@ class RunSpec:
         return self.model != "mlp"
 
     @property
+    def learns_unlabelled(self) -> bool:
+        """Whether its steps have unlabelled pictures beside the labelled ones."""
+        return self.objective in ("self_training", "fixmatch")
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """What a step's row has beside the loss."""
-        return () if self.objective == "supervised" else UNLABELLED_PARTS
+        if self.objective == "distill":
+            return DISTILLED_PARTS
+        return UNLABELLED_PARTS if self.learns_unlabelled else ()
 
     @property
     def pictures_per_step(self) -> int:
         """How many go through the model in a step, each view counted: what a step costs, whatever the machine."""
-        n_views = {"supervised": 0, "self_training": 1, "fixmatch": 2}[self.objective]
+        n_views = {"self_training": 1, "fixmatch": 2}.get(self.objective, 0)
         return self.batch_size * (1 + n_views * self.unlabelled_ratio)
 
     @property
@@ -220,6 +230,7 @@ class RunSpec:
 
 # Of each step of an objective that learns from unlabelled pictures (`pawprint.objectives.pseudo_labels`).
 UNLABELLED_PARTS = ("labelled_loss", "unlabelled_loss", "mask_rate", "pseudo_label_accuracy", "agreement")
+DISTILLED_PARTS = ("labelled_loss", "distillation_loss", "agreement")  # `pawprint.objectives.distill`
 CLASS_COUNTS = ("n", "n_confident", "n_known", "n_right", "n_agreeing")  # of the same, by class and epoch
 
 # The diagnostics of a fixed batch's loss, which has to be a function of weights and labelled pictures alone.
@@ -290,6 +301,8 @@ class StudySettings:
     probes: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)  # name → settings
     probed: tuple[str, ...] = ()  # the variants that `probe` looks into
     exported: tuple[str, ...] = ()  # the variants that are handed on: files (`export`) and a model card each
+    compressed: tuple[str, ...] = ()  # the variants of which `compress` makes smaller models
+    compress: dict[str, Any] = dataclasses.field(default_factory=dict)  # `CompressSettings`
     trackers: tuple[Literal["dvclive", "wandb", "tensorboard"], ...] = ()
     save_every_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0  # of the resumable state
     workers: Annotated[int, Field(ge=0, le=64)] = 0  # processes that make batches ahead; 0: the training's own
@@ -297,6 +310,20 @@ class StudySettings:
     @property
     def conduct(self) -> Conduct:
         return Conduct(self.trackers, self.save_every_seconds, self.workers)
+
+
+@validated(frozen=True, config=STRICT)
+class CompressSettings:
+    """How smaller models are made of a variant's (`compress:` in params.yaml)."""
+
+    calibration_pictures: Annotated[int, Field(ge=1, le=MOST)] = 256  # of train, by which int8's ranges are set
+    most_points_lost: Annotated[float, Field(ge=0, le=100)] = 0.5  # of val accuracy, with which int8 is content
+    weights_percent: Annotated[float, Field(gt=0, lt=100)] = 70.0  # set to zero, one by one
+    channels_percent: Annotated[float, Field(gt=0, lt=100)] = 40.0  # taken out, whole
+    fine_tune: dict[str, Any] = dataclasses.field(default_factory=dict)  # settings of the training after pruning
+    student: dict[str, Any] = dataclasses.field(default_factory=dict)  # settings of the smaller model and its training
+    darker: Annotated[float, Field(ge=0, lt=1)] = 0.4  # what test's pixels are multiplied by, for robustness
+    turned: Annotated[float, Field(gt=0, lt=360)] = 60.0  # degrees counter-clockwise that test is turned, for the same
 
 
 @dataclasses.dataclass(frozen=True)

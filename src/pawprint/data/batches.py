@@ -144,7 +144,7 @@ class TrainBatches:
         self.data, self.spec, self.workers = data, spec, workers
         n, own = len(data.train), view_of(spec.augmentation, spec, data)
         self.labelled = Stream(data.train, {"own": own}, spec.seed, spec.sampling)
-        self.unlabelled = self._unlabelled() if spec.objective != "supervised" else None
+        self.unlabelled = self._unlabelled() if spec.learns_unlabelled else None
         n_per_pass = self.labelled.n_per_pass
         once = math.ceil(n_per_pass / spec.batch_size) - (n_per_pass % spec.batch_size == 1 and n_per_pass > 1)
         self.steps_per_epoch = (spec.steps_per_epoch if n else 0) or once

@@ -85,6 +85,15 @@ def onnx_bytes(program: torch.export.ExportedProgram, metadata: dict[str, str]) 
     return model.SerializeToString(deterministic=True)
 
 
+def described(content: bytes, metadata: dict[str, str]) -> bytes:
+    """An `.onnx` file with `metadata` as its text, in place of what it had."""
+    import onnx
+
+    model = onnx.load_from_string(content)
+    onnx.helper.set_model_props(model, metadata)
+    return model.SerializeToString(deterministic=True)
+
+
 def torchscript_bytes(model: Standardized, shape: tuple[int, int, int]) -> tuple[bytes, list[str]]:
     """A TorchScript archive, and what torch said while it was made: that it is deprecated."""
     content = io.BytesIO()

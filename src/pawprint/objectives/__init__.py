@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import nn
 
 from pawprint.data.batches import Batch
+from pawprint.objectives.distill import distill
 from pawprint.objectives.pseudo_labels import fixmatch, self_training
 from pawprint.objectives.supervised import supervised
 from pawprint.types import Data, LossTerms, RunSpec
@@ -17,6 +18,9 @@ OBJECTIVES: dict[str, Callable[[RunSpec, Data], Objective]] = {
 }
 
 
-def build_objective(spec: RunSpec, data: Data) -> Objective:
-    """The objective that the settings name."""
+def build_objective(spec: RunSpec, data: Data, teacher: nn.Module | None = None) -> Objective:
+    """The objective that the settings name; `teacher` is whom `distill` learns from, and nobody else."""
+    if spec.objective == "distill":
+        assert teacher is not None, "contradictions.of_run refuses a training that has none"
+        return distill(spec, data, teacher)
     return OBJECTIVES[spec.objective](spec, data)

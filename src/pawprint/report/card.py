@@ -25,7 +25,7 @@ def model_card(evidence: Evidence, variant: str, provenance: dict[str, str]) -> 
     spec = min(of_variant, key=lambda spec: (spec.run, spec.seed))  # as `find_model` takes it
     row = next(row for row in evidence.rows if (row.variant, row.run) == (variant, spec.run))
     record = evidence.records[variant, spec.key]
-    unlabelled = evidence.pictures.unlabelled if spec.parts else None
+    unlabelled = evidence.pictures.unlabelled if spec.learns_unlabelled else None
     content: dict[str, Any] = {
         "name": spec.name,
         "spec": spec,

@@ -55,6 +55,7 @@ class Training:
     schedule: Schedule
     history: History
     best: Best = field(default_factory=Best)
+    teacher: nn.Module | None = None  # whose answers are learned (objective: distill)
     diverged: str = ""  # why it ended early, if it did
 
     @property
@@ -101,7 +102,7 @@ def run(
     It may be interrupted anywhere: a step, and an epoch's end, is done or not done, and `t` says how far it is.
     """
     spec, state, per_epoch = t.spec, t.state, t.batches.steps_per_epoch
-    objective = build_objective(spec, t.data)
+    objective = build_objective(spec, t.data, t.teacher)
     diagnostics = diagnostics_of(spec, t.data, objective, t.fabric.device)
     saved_at = time.monotonic()
     while not t.diverged:

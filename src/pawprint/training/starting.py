@@ -83,7 +83,7 @@ def _of_memory(error: BaseException, spec: RunSpec, data: Data, workers: int) ->
     where = "the accelerator's memory" if "CUDA" in str(error) else "memory"
     widths = [f"{name} {_value(spec, name)}" for name in WIDTHS[spec.model] if getattr(spec, name)]
     model = f"the model ({', '.join(widths)})" if widths else f"the model ({spec.model})"
-    others = " or unlabelled_ratio" if spec.objective != "supervised" else ""
+    others = " or unlabelled_ratio" if spec.learns_unlabelled else ""
     own = f", or fewer workers (workers: {workers})" if workers else ""
     return (
         f"batch_size: {spec.batch_size} pictures of {_shape(data)} and {spec.model}: {where} has no room{size}; lower "

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,17 @@ from pawprint.training.schedules import build_schedule
 from pawprint.training.starting import told_by_setting
 from pawprint.training.watch import Watch
 from pawprint.types import Conduct, Data, RunRecord, RunSpec, TrainOutputs, TrainState
+
+
+@dataclass(frozen=True)
+class Given:
+    """Networks that a training does not make itself: they come from another one."""
+
+    network: nn.Module | None = None  # what is trained, in place of a new one
+    teacher: nn.Module | None = None  # whose answers are learned (objective: distill)
+
+
+NOTHING = Given()
 
 
 def train_variant(
@@ -79,11 +91,11 @@ def sole_writer(folder: Path) -> Iterator[None]:
 
 
 def train_run(
-    spec: RunSpec, data: Data, conduct: Conduct, state: Resumable, start: Path | None = None
+    spec: RunSpec, data: Data, conduct: Conduct, state: Resumable, start: Path | None = None, given: Given = NOTHING
 ) -> tuple[loop.Training, RunRecord]:
     """One training, from its saved state if there is one; test is evaluated once, at the very end."""
     with told_by_setting(spec, data, conduct.workers):
-        training = set_up(spec, data, start, conduct.workers)
+        training = set_up(spec, data, start, conduct.workers, given)
     saved = state.load()
     if saved is not None:
         training.load_state_dict(saved)
@@ -123,21 +135,25 @@ def train_run(
     return training, record
 
 
-def set_up(spec: RunSpec, data: Data, start: Path | None = None, workers: int = 0) -> loop.Training:
+def set_up(
+    spec: RunSpec, data: Data, start: Path | None = None, workers: int = 0, given: Given = NOTHING
+) -> loop.Training:
     """Everything a training needs, at its starting point; SettingsError where settings and data do not fit."""
     fabric, scaler = fabric_for(spec)
     seed_run(spec.seed, spec.threads)
     batches = TrainBatches(data, spec, workers)
     if batches.steps_per_epoch == 0:
         raise SettingsError([f"{spec.variant}: the training set is empty"])
-    model = starting_model(spec, data, start)
+    model = starting_model(spec, data, start) if given.network is None else given.network
     optimizer = build_optimizer(spec, model)
     model, optimizer = fabric.setup(model, optimizer)
     schedule = build_schedule(spec, optimizer.optimizer, spec.epochs * batches.steps_per_epoch)
     ema = _averaged(bare(model), spec.ema_decay) if spec.ema_decay else None
     state = TrainState(model, optimizer, schedule.scheduler, 0, 0, ema, scaler)
     model.train()
-    return loop.Training(spec, data, fabric, batches, state, schedule, History(spec.epoch_curves, spec.parts))
+    history = History(spec.epoch_curves, spec.parts)
+    teacher = None if given.teacher is None else given.teacher.to(fabric.device)
+    return loop.Training(spec, data, fabric, batches, state, schedule, history, teacher=teacher)
 
 
 def _averaged(model: nn.Module, decay: float) -> AveragedModel:
@@ -210,7 +226,7 @@ def write_training(training: loop.Training, record: RunRecord, folder: Path, cur
     if "histograms" in record.spec.diagnostics:
         text = training.history.histograms_table().to_csv(index=False, lineterminator="\n")
         atomic.write_text(curves / f"{prefix}histograms.csv", text)
-    if record.spec.parts:
+    if record.spec.learns_unlabelled:
         text = training.history.classes_table(data.class_names).to_csv(index=False, lineterminator="\n")
         atomic.write_text(curves / f"{prefix}classes.csv", text)
 

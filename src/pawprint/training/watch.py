@@ -24,9 +24,19 @@ class Watch:
         self.facts = Facts(spec, len(data.class_names), len(data.train), spec.has_batch_norm)
         self.said: set[str] = set()
         self.n_looked = 0
+        self.is_broken = False
 
     def news(self, history: History) -> list[str]:
         """What has to be said after an epoch that was not said before."""
+        if self.is_broken:
+            return []
+        try:
+            return self._found(history)
+        except Exception as error:  # noqa: BLE001 a rule that fails must not end a training
+            self.is_broken = True
+            return [f"warnings are left out from here on: a rule failed: {type(error).__name__}: {error}"]
+
+    def _found(self, history: History) -> list[str]:
         if len(history.steps) < LONGER * self.n_looked or not history.steps:
             return []
         self.n_looked = len(history.steps)
