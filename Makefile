@@ -9,7 +9,7 @@ READY := .venv/.ready
 REMOTES := .venv/.remotes
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help setup remotes repro quick optimizers semi semi-full audit verify faults illnesses guarantees test test-long readme plots-page pdf lint bench serving requirements clean
+.PHONY: help setup remotes repro quick optimizers semi semi-full audit verify faults illnesses guarantees test test-long readme plots-page pdf lint bench compression serving requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ pdf: ## a study's report as PDF, by XeLaTeX, from what `report` left (STUDY=stud
 
 bench: $(READY) ## side-by-side ratios: step, epoch, small_model, startup, tta, diagnostics, serve (BENCH="step epoch" for some)
 	@$(RUN) PYTHONPATH=src python -m benchmarks $(BENCH)
+
+compression: $(READY) ## smaller models' accuracy, robustness, size and speed as a table (STUDY=studies/digits)
+	@cd $(or $(STUDY),.) && $(RUN) PYTHONPATH=$(CURDIR)/src:$(CURDIR) OMP_NUM_THREADS=1 python -m benchmarks.compression
 
 serving: $(READY) ## measure the server under load; writes the tables of docs/serving.md
 	@$(RUN) PYTHONPATH=src python -m benchmarks.serve

@@ -322,7 +322,7 @@ class CompressSettings:
     channels_percent: Annotated[float, Field(gt=0, lt=100)] = 40.0  # taken out, whole
     fine_tune: dict[str, Any] = dataclasses.field(default_factory=dict)  # settings of the training after pruning
     student: dict[str, Any] = dataclasses.field(default_factory=dict)  # settings of the smaller model and its training
-    darker: Annotated[float, Field(ge=0, lt=1)] = 0.4  # what test's pixels are multiplied by, for robustness
+    darker: Annotated[float, Field(ge=0, lt=1)] = 0.8  # what test's pixels are multiplied by, for robustness
     turned: Annotated[float, Field(gt=0, lt=360)] = 60.0  # degrees counter-clockwise that test is turned, for the same
 
 

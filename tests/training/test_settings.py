@@ -78,6 +78,8 @@ OTHER: dict[str, tuple[dict[str, Any], Any]] = {
 }
 SAID_ELSEWHERE = {
     "pretrained": "models/test_starting_model.py",
+    "distill_temperature": "objectives/test_distill.py",
+    "distill_weight": "objectives/test_distill.py",
     "select_on": "test_loop.py, test_the_best_epoch_is_chosen_on_val",
     "accelerator": "test_an_accelerator_that_is_not_there_is_an_error",
     "threads": "test_threads_are_those_of_the_settings",

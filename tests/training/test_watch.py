@@ -70,3 +70,17 @@ def test_looks_become_rarer_as_the_curves_become_longer(
     train(replace(mlp, epochs=30), data, tmp_path)
     assert len(lengths) < 10
     assert (np.diff(lengths) >= (watch.LONGER - 1) * np.array(lengths[:-1])).all()
+
+
+def test_a_rule_that_raises_ends_no_training_and_changes_no_byte(
+    data: Data, mlp: RunSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healthy = train(mlp, data, tmp_path / "healthy")
+
+    def broken(*anything: object) -> list[Symptom]:
+        raise ZeroDivisionError("a rule of no use")
+
+    monkeypatch.setattr(watch, "warnings_of", broken)
+    assert train(mlp, data, tmp_path / "broken") == healthy
+    said = capsys.readouterr().err
+    assert said.count("warnings are left out from here on: a rule failed: ZeroDivisionError: a rule of no use") == 1

@@ -13,8 +13,9 @@
 All but one are ONNX files that say of themselves what an exported one says, so that `pawprint predict` and `pawprint
 serve` take them. Trainings are the one loop's, on train, their epoch chosen on val; calibration sees train, the choice
 of layers val. Test is asked once of each model: as it is, darker, and turned, since a model may keep its accuracy and
-lose these. Lost is what McNemar's exact test says so of, the same pictures by checkpoint and by smaller model, at 5 %
-over all models and conditions (Bonferroni; `pawprint.probes`).
+lose these. Lost is what McNemar's exact test says so of, the same pictures by both models, at 5 % over all models and
+conditions (Bonferroni; `pawprint.probes`). The pruned ones are held against what training on alone makes of the
+checkpoint, which may be better than that; all others against the checkpoint.
 
 Limits: one training each, so that differences between students or ways of pruning carry the noise of a seed, which is
 not measured here. How fast they are is another matter than a result: `make compression` measures it.
@@ -57,6 +58,7 @@ from pawprint.types import Conduct, Data, RunSpec, Split
 
 ONNX, TORCHSCRIPT = ".onnx", ".torchscript.pt"
 ZIP_LEVEL = 1  # of zlib: the fastest; the best would save little more
+CHECKPOINT, TRAINED_ON = "checkpoint", "trained_on"
 AS_IS, DARKER, TURNED = "as_is", "darker", "turned"  # how test is shown
 
 
@@ -69,6 +71,7 @@ class Model:
     answer: Answer
     n_parameters: int
     numbers: dict[str, Any] = field(default_factory=dict)  # of how it was made
+    against: str = CHECKPOINT  # the model it is held against
 
 
 @dataclass(frozen=True)
@@ -96,22 +99,31 @@ def compress(origin: Origin, checkpoint: Path, target: Path) -> dict[str, Any]:
     """Write the smaller models into the folder `target`; by name their numbers, the `checkpoint`'s first."""
     test, conditions = origin.data.test, shown(origin)
     answer = partial(log_probabilities, origin.network, data=origin.data)
-    as_found = {name: recognized(answer, test, show) for name, show in conditions.items()}
-    size = (checkpoint / "weights.safetensors").stat().st_size
-    n_parameters = sum(parameter.numel() for parameter in origin.network.parameters())
+    seen = {CHECKPOINT: {name: recognized(answer, test, show) for name, show in conditions.items()}}
+    made: dict[str, tuple[Model, dict[str, float]]] = {}
     with whole_folder(target) as unfinished:
-        found = {}
         for model in models_of(origin, unfinished):
-            seen = {name: recognized(model.answer, test, show) for name, show in conditions.items()}
-            _say_accuracy(model, origin.description, float(seen[AS_IS].mean()))
-            found[model.name] = (model, seen, _megabytes(model.file))
-    own = {"megabytes": size / 1e6, "n_parameters": n_parameters, **_accuracies(as_found)}
-    level = LEVEL / (len(found) * len(conditions))
-    return {"checkpoint": own} | {
-        name: {**sizes, "n_parameters": model.n_parameters, **_accuracies(seen), **_changes(seen, as_found, level),
-               **model.numbers}
-        for name, (model, seen, sizes) in found.items()
-    }  # fmt: skip
+            seen[model.name] = {name: recognized(model.answer, test, show) for name, show in conditions.items()}
+            _say_accuracy(model, origin.description, float(seen[model.name][AS_IS].mean()))
+            made[model.name] = model, _megabytes(model.file)
+    level = LEVEL / (len(made) * len(conditions))
+    numbers: dict[str, Any] = {
+        CHECKPOINT: {
+            "megabytes": (checkpoint / "weights.safetensors").stat().st_size / 1e6,
+            "n_parameters": _n_parameters(origin.network),
+            **_accuracies(seen[CHECKPOINT]),
+        }
+    }
+    for name, (model, sizes) in made.items():
+        numbers[name] = {
+            **sizes,
+            "n_parameters": model.n_parameters,
+            **_accuracies(seen[name]),
+            "against": model.against,
+            **losses(seen[name], seen[model.against], level),
+            **model.numbers,
+        }
+    return numbers
 
 
 def models_of(origin: Origin, folder: Path) -> Iterator[Model]:
@@ -125,7 +137,7 @@ def models_of(origin: Origin, folder: Path) -> Iterator[Model]:
     smallest = partial(without_weights, percent=settings.weights_percent, which="smallest")
     shape = origin.data.image_shape
     channels = partial(without_channels, percent=settings.channels_percent, image_shape=shape)
-    yield _pruned(origin, "trained_on", copy.deepcopy, folder)
+    yield _pruned(origin, TRAINED_ON, copy.deepcopy, folder)
     yield _pruned(origin, "pruned_random", random, folder)
     yield _pruned(origin, "pruned_magnitude", smallest, folder)
     yield _pruned(origin, "pruned_channels", channels, folder)
@@ -182,8 +194,7 @@ def _int8_dynamic(origin: Origin, folder: Path) -> Model:
     quantized = dynamic_int8(Standardized(origin.network, data.mean, data.std))
     content, _ = torchscript_bytes(quantized, data.image_shape)
     write_bytes(file, content)
-    n_parameters = sum(parameter.numel() for parameter in origin.network.parameters())
-    return Model("int8_dynamic", file, answers_of(read_torchscript(file)), n_parameters)
+    return Model("int8_dynamic", file, answers_of(read_torchscript(file)), _n_parameters(origin.network))
 
 
 def _pruned(origin: Origin, name: str, prune: Callable[[nn.Module], nn.Module], folder: Path) -> Model:
@@ -195,7 +206,8 @@ def _pruned(origin: Origin, name: str, prune: Callable[[nn.Module], nn.Module], 
     network = origin.fitted(spec, Given(network=pruned))
     unmask(network)
     numbers = {"accuracy_before_training_on": before.accuracy, "zero_share": zero_share(network)}
-    return _as_onnx(origin, name, network, folder, numbers)
+    made = _as_onnx(origin, name, network, folder, numbers)
+    return made if name == TRAINED_ON else replace(made, against=TRAINED_ON)
 
 
 def _student(origin: Origin, name: str, given: Given, folder: Path) -> Model:
@@ -211,8 +223,7 @@ def _as_onnx(
     data, file = origin.data, folder / f"{name}{ONNX}"
     program = as_program(Standardized(network, data.mean, data.std), data.image_shape)
     write_bytes(file, onnx_bytes(program, origin.description.metadata))
-    n_parameters = sum(parameter.numel() for parameter in network.parameters())
-    return Model(name, file, from_onnx(file).answer, n_parameters, numbers or {})
+    return Model(name, file, from_onnx(file).answer, _n_parameters(network), numbers or {})
 
 
 def _say_accuracy(model: Model, description: Description, accuracy: float) -> None:
@@ -220,6 +231,10 @@ def _say_accuracy(model: Model, description: Description, accuracy: float) -> No
     if model.file.suffix == ONNX:
         own = replace(description, run=f"{description.run}, {model.name}", test_accuracy=accuracy)
         write_bytes(model.file, with_description(model.file.read_bytes(), own.metadata))
+
+
+def _n_parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _megabytes(file: Path) -> dict[str, float]:
@@ -235,11 +250,11 @@ def _accuracies(seen: dict[str, np.ndarray]) -> dict[str, float]:
     return shares | {"accuracy_low": low, "accuracy_high": high}
 
 
-def _changes(seen: dict[str, np.ndarray], as_found: dict[str, np.ndarray], level: float) -> dict[str, Any]:
-    """Against the checkpoint, in each condition: the change of the share, and whether it is a loss beyond chance."""
+def losses(seen: dict[str, np.ndarray], by_other: dict[str, np.ndarray], level: float) -> dict[str, Any]:
+    """In each condition the change of the share against another model's, and whether it is a loss beyond chance."""
     changes: dict[str, Any] = {}
     for name, right in seen.items():
-        point = altered(0.0, right, as_found[name])
+        point = altered(0.0, right, by_other[name])
         changes[f"change_{name}"] = point.change
         changes[f"is_lost_{name}"] = point.change < 0 and point.p < level
     return changes

@@ -32,7 +32,7 @@ def reading(name: str, of_model: dict[str, Any]) -> str:
     """One line for a person."""
     shares = ", ".join(f"{word} {of_model[f'accuracy_{key}']:.3f}" for key, word in CONDITIONS.items())
     lost = [word for key, word in CONDITIONS.items() if of_model.get(f"is_lost_{key}")]
-    verdict = f"; fewer than by the checkpoint, beyond chance: {', '.join(lost)}" if lost else ""
+    verdict = f"; less than {of_model['against']}, beyond chance: {', '.join(lost)}" if lost else ""
     return f"{name}: {of_model['megabytes']:.1f} MB, test accuracy {shares}{verdict}"
 
 
