@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.document import write_between
 from benchmarks.ratio import Range, in_turn, timed
-from pawprint import paths
+from pawprint import atomic, paths
 from pawprint.data.batches import unit_range
 from pawprint.data.prepared import load
 from pawprint.deploy.compress import AS_IS, CHECKPOINT, DARKER, ONNX, TURNED
@@ -28,11 +27,13 @@ from pawprint.deploy.formats import read_torchscript
 from pawprint.deploy.predictor import answers_of, from_checkpoint, from_onnx
 from pawprint.errors import PawprintError
 from pawprint.params import read_study
+from pawprint.readme import between_marks
 from pawprint.test_time_augmentation import Answer
 from pawprint.trained_model import find_model
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs/compression.md"
+BEGIN = "<!-- from here: make compression -->\n"
 ALONE, TOGETHER = 1, 32  # pictures at once
 CALLS = {ALONE: 20, TOGETHER: 2}  # in a round
 ROUNDS = 15
@@ -59,7 +60,8 @@ def main() -> None:
     text = "\n".join([*tables, f"{before}.\n"])
     print(text)
     if Path.cwd() == ROOT:
-        write_between(DOCUMENT, "make compression", text)
+        document = DOCUMENT.read_text(encoding="utf-8")
+        atomic.write_text(DOCUMENT, between_marks(document, text, DOCUMENT, BEGIN))
 
 
 def table(variant: str, settings: dict[str, Any]) -> str:

@@ -52,3 +52,12 @@ def test_every_picture_and_file_that_is_linked_is_there() -> None:
     linked = re.findall(r"\]\((?!https?://|#)([^)]+)\)", README)
     assert linked
     assert [path for path in linked if not (ROOT / path).exists()] == []
+
+
+def test_a_command_s_tables_take_the_place_of_its_last_ones() -> None:
+    begin, text = "<!-- from here: make it -->\n", "before\n<!-- from here: make it -->\nold\n<!-- to here -->\nafter\n"
+    for made in ("new\n", "newer\n"):
+        text = readme.between_marks(text, made, Path("d.md"), begin)
+        assert text == f"before\n{begin}{made}<!-- to here -->\nafter\n"
+    with pytest.raises(DataError, match=r"d\.md: expected the lines `<!-- from here: make that -->`"):
+        readme.between_marks(text, "new\n", Path("d.md"), "<!-- from here: make that -->\n")

@@ -78,11 +78,16 @@ def _with_interval(numbers: dict[str, float], name: str) -> str:
 
 def with_table(text: str, table: str, document: Path = README) -> str:
     """A document with this table between its marks."""
-    before, begin, rest = text.partition(BEGIN)
+    return between_marks(text, f"```text\n{table}```\n", document)
+
+
+def between_marks(text: str, made: str, document: Path, begin: str = BEGIN) -> str:
+    """A document with what a command made in place of what it made last time; DataError where the marks lack."""
+    before, found, rest = text.partition(begin)
     _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise DataError(f"{document}: expected the lines `{BEGIN.strip()}` and `{END}`, between which the table goes")
-    return f"{before}{begin}```text\n{table}```\n{end}{after}"
+    if not (found and end):
+        raise DataError(f"{document}: expected the lines `{begin.strip()}` and `{END}`, between which the table goes")
+    return f"{before}{begin}{made}{end}{after}"
 
 
 if __name__ == "__main__":

@@ -13,10 +13,12 @@ import onnx
 import pytest
 import torch
 
+from benchmarks import compression as compression_table
 from pawprint import paths
 from pawprint.data.prepared import load
 from pawprint.deploy.compress import AS_IS, DARKER, TURNED, Origin, compress, losses, recognized, shown
 from pawprint.deploy.predictor import from_checkpoint, from_onnx
+from pawprint.errors import PawprintError
 from pawprint.params import compression, read_study, read_variant
 from pawprint.probes import LEVEL
 from pawprint.trained_model import open_model
@@ -190,3 +192,26 @@ def test_what_cannot_be_done_is_refused_before_anything_runs(line: str, said: st
     done = pawprint(tmp_path, module="pawprint.stages.resolve")
     assert done.returncode == 2, done.stdout
     assert re.search(said, done.stderr), done.stderr
+
+
+def test_the_table_has_every_model_beside_the_checkpoint(
+    study: Path, numbers: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(study)
+    monkeypatch.setattr(compression_table, "ROUNDS", 1)
+    compression_table.main()
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    header, _, *models = rows
+    assert [row[0] for row in models] == list(numbers)
+    assert {len(row) for row in models} == {len(header)}
+    assert dict(zip(header, models[0], strict=True))["times as fast"] == "1.0 (1.0 to 1.0)"
+
+
+def test_without_models_the_table_says_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    with pytest.raises(PawprintError, match="run: dvc repro compress@baseline"):
+        compression_table.main()
+    (tmp_path / "params.yaml").write_text(PARAMS.replace("compressed: [baseline]", "compressed: []"))
+    with pytest.raises(PawprintError, match=r"compressed: \[\]: expected the variants"):
+        compression_table.main()
