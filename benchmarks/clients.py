@@ -108,7 +108,7 @@ class _Clients:
 
     def __init__(self, url: str, requests: Iterator[bytes], load: Load) -> None:
         place = urlsplit(url)
-        self._place = place.hostname, place.port
+        self._place = place.hostname or "", place.port or 80
         self._requests = requests
         self._load = load
         self._idle: list[_Connection] = []
