@@ -18,11 +18,13 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
 
 REFUSED = 503
+Seen = TypeVar("Seen")
 SECONDS_FOR_ANSWERS = 60.0  # after the last request; what is not answered by then has failed
 FORM = (
     b'--edge\r\nContent-Disposition: form-data; name="image"; filename="picture"\r\nContent-Type: image/png\r\n\r\n'
@@ -59,42 +61,50 @@ class Load:
 def closed_loop(url: str, pictures: Sequence[bytes], n_clients: int, seconds: float) -> Load:
     """`n_clients` that ask one after the other, for so long."""
 
-    async def ask_on(load: Load, clients: _Clients) -> None:
+    async def ask_on(clients: _Clients) -> Load:
+        load = Load(seconds)
+
         async def client() -> None:
             while (now := time.perf_counter()) < load.began + seconds:
-                await clients.ask(now)
+                await clients.ask(now, load)
 
         await asyncio.gather(*(client() for _ in range(n_clients)))
+        return load
 
-    return asyncio.run(_loaded(url, pictures, seconds, ask_on))
+    return asyncio.run(_asked(url, pictures, ask_on))
 
 
-def open_loop(url: str, pictures: Sequence[bytes], per_second: float, seconds: float, seed: int = 0) -> Load:
-    """Requests at random times (a Poisson process), so many a second on average, for so long."""
-    gaps = np.random.default_rng(seed).exponential(1 / per_second, round(per_second * seconds))
+def open_loop(
+    url: str, pictures: Sequence[bytes], per_second: float, seconds: Sequence[float], seed: int = 0
+) -> list[Load]:
+    """Requests at random times (a Poisson process), so many a second on average: a load of so long after the other.
+
+    There is no pause between them; each has what became of the requests that were due in its time.
+    """
+    gaps = np.random.default_rng(seed).exponential(1 / per_second, round(per_second * sum(seconds)))
     due: list[float] = np.cumsum(gaps).tolist()
+    ends = np.cumsum(seconds)
+    numbers = np.minimum(np.searchsorted(ends, due), len(ends) - 1).tolist()
 
-    async def ask_on(load: Load, clients: _Clients) -> None:
+    async def ask_on(clients: _Clients) -> list[Load]:
+        began = time.perf_counter()
+        loads = [Load(n, began=began + end - n) for n, end in zip(seconds, ends.tolist(), strict=True)]
         async with asyncio.TaskGroup() as tasks:
-            for moment in due:
-                if (ahead := load.began + moment - time.perf_counter()) > 0:
+            for moment, number in zip(due, numbers, strict=True):
+                if (ahead := began + moment - time.perf_counter()) > 0:
                     await asyncio.sleep(ahead)
-                tasks.create_task(clients.ask(load.began + moment))
+                tasks.create_task(clients.ask(began + moment, loads[number]))
+        return loads
 
-    return asyncio.run(_loaded(url, pictures, seconds, ask_on))
+    return asyncio.run(_asked(url, pictures, ask_on))
 
 
-async def _loaded(
-    url: str, pictures: Sequence[bytes], seconds: float, ask_on: Callable[[Load, _Clients], Awaitable[None]]
-) -> Load:
-    requests = [request(url, picture) for picture in pictures]
-    load = Load(seconds)
-    clients = _Clients(url, itertools.cycle(requests), load)
+async def _asked(url: str, pictures: Sequence[bytes], ask_on: Callable[[_Clients], Awaitable[Seen]]) -> Seen:
+    clients = _Clients(url, itertools.cycle([request(url, picture) for picture in pictures]))
     try:
-        await ask_on(load, clients)
+        return await ask_on(clients)
     finally:
         clients.leave()
-    return load
 
 
 def request(url: str, picture: bytes) -> bytes:
@@ -106,16 +116,14 @@ def request(url: str, picture: bytes) -> bytes:
 class _Clients:
     """They share connections, of which there are as many as there are requests under way."""
 
-    def __init__(self, url: str, requests: Iterator[bytes], load: Load) -> None:
+    def __init__(self, url: str, requests: Iterator[bytes]) -> None:
         place = urlsplit(url)
         self._place = place.hostname or "", place.port or 80
         self._requests = requests
-        self._load = load
         self._idle: list[_Connection] = []
 
-    async def ask(self, due: float) -> None:
+    async def ask(self, due: float, load: Load) -> None:
         """Sends the next request; what becomes of it is in the load."""
-        load = self._load
         load.late.append(time.perf_counter() - due)
         try:
             async with asyncio.timeout(SECONDS_FOR_ANSWERS):

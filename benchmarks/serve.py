@@ -5,7 +5,8 @@ same weights as an ONNX file and every limit as it is by default. An untrained R
 96 pixels as PNG files, sent as forms. All on this machine, whose cores servers and clients share.
 
 Closed loop with 1, 8, 32 and 128 clients, both servers in turn. Then an open loop against ours: half of what it can do,
-twice of it, and half again; what it can do is what 32 clients got.
+twice of it, and half again; what it can do is what 32 clients got. Of the load that is twice as much the first second
+is told of by itself: a burst, which fills the queue.
 
 `LITSERVE=…/bin/python`, of an environment that has LitServe beside what pawprint needs, adds a third server.
 `make serving` writes the tables of docs/serving.md.
@@ -48,6 +49,7 @@ RECOVERED_SECONDS = 5  # after the load fell
 ROUNDS = 3
 SECONDS = 5.0  # of each load
 OVERLOAD_SECONDS = 20.0
+FIRST, FIRST_SECONDS = "twice, the first second", 1.0  # a burst, until the server knows that it is overloaded
 OURS, THEIRS, LITSERVE = "pawprint serve", "Flask, one by one", "LitServe"
 START_SECONDS = 120.0
 DOCUMENT = Path("docs/serving.md")
@@ -120,10 +122,10 @@ def measure(seconds: float, overload_seconds: float, rounds: int, clients: Seque
                     load = closed_loop(urls[server], files, n_clients, seconds)
                     closed.setdefault((server, n_clients), []).append(load)
         rate = capacity(closed)
-        opened = {
-            name: open_loop(urls[OURS], files, share * rate, overload_seconds)
-            for name, share in (("half", 0.5), ("twice", 2.0), ("half again", 0.5))
-        }
+        opened: dict[str, Load] = {}
+        for names, share in ((["half"], 0.5), ([FIRST, "twice"], 2.0), (["half again"], 0.5)):
+            seconds_of = [FIRST_SECONDS if name == FIRST else overload_seconds for name in names]
+            opened |= zip(names, open_loop(urls[OURS], files, share * rate, seconds_of), strict=True)
     return Figures(closed, opened)
 
 
@@ -218,7 +220,7 @@ def targets(figures: Figures) -> list[Target]:
             all(ours < theirs for ours, theirs in p99s),
         ),
         Target(
-            f"asked for twice as much, no later than to {LOADED} clients: p99 of at most {kept:.0f} ms",
+            f"asked for twice as much, after a second no later than to {LOADED} clients: p99 of at most {kept:.0f} ms",
             f"{twice:.0f} ms", twice <= kept,
         ),
         Target(f"and refused within {REFUSED_MS} ms: p99", f"{refusals:.0f} ms", not refusals > REFUSED_MS),
@@ -262,8 +264,8 @@ def _open_row(name: str, load: Load) -> str:
 def _overload(figures: Figures) -> str:
     twice, after = figures.opened["twice"], figures.opened["half again"]
     return (
-        f"asked twice the {figures.capacity:.0f} pictures a second it can do: {twice.per_second:.0f}/s answered with a"
-        f" p99 of {twice.ms(99):.0f} ms, {len(twice.refused) / twice.seconds:.0f}/s refused, 99 % of them within"
+        f"asked twice the {figures.capacity:.0f} pictures a second it can do, after the first second:"
+        f" {twice.per_second:.0f}/s answered with a p99 of {twice.ms(99):.0f} ms, {len(twice.refused) / twice.seconds:.0f}/s refused, 99 % of them within"
         f" {twice.ms(99, refused=True):.0f} ms; then asked half of it: {len(after.refused)} refused"
         f"{f', the last after {after.last_refused:.1f} s' if after.refused else ''}, p99 {after.ms(99):.0f} ms; the"
         f" clients themselves were up to {1000 * max(twice.late):.0f} ms late, which is part of these"

@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from benchmarks.clients import Load, closed_loop, open_loop
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nmeow"
@@ -62,7 +64,7 @@ def counted(load: Load) -> tuple[int, int, int]:
 def test_each_answer_is_counted_as_what_it_is() -> None:
     kinds = [OK, BUSY, OK, WRONG, None]
     with answering(lambda number: kinds[number % 5]) as (url, server):
-        load = open_loop(url, [b"miaow"], per_second=500, seconds=0.5)
+        (load,) = open_loop(url, [b"miaow"], per_second=500, seconds=[0.5])
     assert server.n_requests == 250
     assert counted(load) == (100, 50, 100)
     assert 0 < load.last_refused <= 1
@@ -80,5 +82,16 @@ def test_a_connection_that_stays_open_is_used_again() -> None:
 def test_who_is_not_there_fails() -> None:
     with answering(lambda number: OK) as (url, _):
         pass
-    load = open_loop(url, [b"miaow"], per_second=100, seconds=0.1)
+    (load,) = open_loop(url, [b"miaow"], per_second=100, seconds=[0.1])
     assert counted(load) == (0, 0, 10)
+
+
+def test_a_load_has_what_was_due_in_its_time() -> None:
+    with answering(lambda number: OK if number < 40 else BUSY) as (url, server):
+        first, second = open_loop(url, [b"miaow"], per_second=200, seconds=[0.1, 0.9])
+    assert (first.seconds, second.seconds) == (0.1, 0.9)
+    assert sum(counted(first)) + sum(counted(second)) == server.n_requests == 200
+    assert 5 < sum(counted(first)) < 40, "about 20"
+    assert counted(first)[1] == 0
+    assert len(second.refused) == 160
+    assert second.began - first.began == pytest.approx(0.1)

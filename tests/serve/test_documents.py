@@ -76,5 +76,5 @@ def test_both_servers_are_measured(tmp_path: Path) -> None:
     figures = serve.measure(seconds=1.0, overload_seconds=1.0, rounds=1, clients=(1, 2))
     assert {server for server, _ in figures.closed} == {serve.OURS, serve.THEIRS}
     assert all(load.answered and not load.failed for loads in figures.closed.values() for load in loads)
-    assert list(figures.opened) == ["half", "twice", "half again"]
+    assert list(figures.opened) == ["half", serve.FIRST, "twice", "half again"]
     assert all(load.answered and not load.failed for load in figures.opened.values())
