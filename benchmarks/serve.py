@@ -265,7 +265,8 @@ def _overload(figures: Figures) -> str:
     twice, after = figures.opened["twice"], figures.opened["half again"]
     return (
         f"asked twice the {figures.capacity:.0f} pictures a second it can do, after the first second:"
-        f" {twice.per_second:.0f}/s answered with a p99 of {twice.ms(99):.0f} ms, {len(twice.refused) / twice.seconds:.0f}/s refused, 99 % of them within"
+        f" {twice.per_second:.0f}/s answered with a p99 of {twice.ms(99):.0f} ms,"
+        f" {len(twice.refused) / twice.seconds:.0f}/s refused, 99 % of them within"
         f" {twice.ms(99, refused=True):.0f} ms; then asked half of it: {len(after.refused)} refused"
         f"{f', the last after {after.last_refused:.1f} s' if after.refused else ''}, p99 {after.ms(99):.0f} ms; the"
         f" clients themselves were up to {1000 * max(twice.late):.0f} ms late, which is part of these"
