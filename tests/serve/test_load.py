@@ -73,7 +73,7 @@ def test_places_are_fewer_while_it_is_overloaded() -> None:
 
 @pytest.mark.parametrize("kind", ["leaves", "stays"])
 def test_who_hangs_up_holds_no_place_and_asks_the_model_nothing(kind: str, start: Start, pictures: list[Path]) -> None:
-    server, content = start("--decoders", "1"), pictures[0].read_bytes()
+    server, content = start("--decoders", "1", "--answer-seconds", "60"), pictures[0].read_bytes()
     request = HEAD.replace(b"1000", str(len(content)).encode()) + content
     with ThreadPoolExecutor(3) as clients:
         slow = [clients.submit(server.predict, SLOW) for _ in range(3)]  # before it, nothing else is decoded
@@ -188,7 +188,7 @@ def test_an_answer_that_takes_too_long_is_given_up(start: Start, pictures: list[
 def test_told_to_stop_it_answers_what_it_accepted_and_refuses_the_rest(
     by: signal.Signals, start: Start, pictures: list[Path]
 ) -> None:
-    server = start("--decoders", "1")
+    server = start("--decoders", "1", "--answer-seconds", "60")
     with ThreadPoolExecutor(4) as clients, server.client() as client:
         slow = [clients.submit(server.predict, SLOW) for _ in range(4)]
         wait_for(lambda: taken(server, "pictures") == 4 or all(map(Future.done, slow)))
