@@ -4,18 +4,36 @@ Closed loop: each of n clients asks, waits for the answer and asks again. That f
 what it cannot: a slow server is asked less. Open loop: requests come at their times, as from people who do not know of
 each other; a server that falls behind is asked as before. Latency counts from when a request was due, so that a client
 that is late itself makes no server look fast.
+
+Clients and server share the machine, so that what a client costs is missing for answers. A library for HTTP (aiohttp
+was tried) costs as much for a request as a good server for a refusal; hence these few lines, which know no more of HTTP
+than the servers here speak: bodies with a Content-Length, over connections that stay open or say that they do not. A
+request is bytes that are made before the load begins, a form with one file.
 """
+
+from __future__ import annotations
 
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
+from urllib.parse import urlsplit
 
-import aiohttp
 import numpy as np
 
 REFUSED = 503
+Seen = TypeVar("Seen")
+SECONDS_FOR_ANSWERS = 60.0  # after the last request; what is not answered by then has failed
+FORM = (
+    b'--edge\r\nContent-Disposition: form-data; name="image"; filename="picture"\r\nContent-Type: image/png\r\n\r\n'
+    b"%b\r\n--edge--\r\n"
+)
+HEAD = (
+    "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: multipart/form-data; boundary=edge\r\n"
+    "Content-Length: {n_bytes}\r\n\r\n"
+)
 
 
 @dataclass
@@ -42,60 +60,146 @@ class Load:
 
 def closed_loop(url: str, pictures: Sequence[bytes], n_clients: int, seconds: float) -> Load:
     """`n_clients` that ask one after the other, for so long."""
-    return asyncio.run(_closed(url, pictures, n_clients, seconds))
+
+    async def ask_on(clients: _Clients) -> Load:
+        load = Load(seconds)
+
+        async def client() -> None:
+            while (now := time.perf_counter()) < load.began + seconds:
+                await clients.ask(now, load)
+
+        await asyncio.gather(*(client() for _ in range(n_clients)))
+        return load
+
+    return asyncio.run(_asked(url, pictures, ask_on))
 
 
-def open_loop(url: str, pictures: Sequence[bytes], per_second: float, seconds: float, seed: int = 0) -> Load:
-    """Requests at random times (a Poisson process), so many a second on average, for so long."""
-    gaps = np.random.default_rng(seed).exponential(1 / per_second, round(per_second * seconds))
-    return asyncio.run(_open(url, pictures, np.cumsum(gaps), seconds))
+def open_loop(
+    url: str, pictures: Sequence[bytes], per_second: float, seconds: Sequence[float], seed: int = 0
+) -> list[Load]:
+    """Requests at random times (a Poisson process), so many a second on average: a load of so long after the other.
 
+    There is no pause between them; each has what became of the requests that were due in its time.
+    """
+    gaps = np.random.default_rng(seed).exponential(1 / per_second, round(per_second * sum(seconds)))
+    due: list[float] = np.cumsum(gaps).tolist()
+    ends = np.cumsum(seconds)
+    numbers = np.minimum(np.searchsorted(ends, due), len(ends) - 1).tolist()
 
-async def _closed(url: str, pictures: Sequence[bytes], n_clients: int, seconds: float) -> Load:
-    load, files = Load(seconds), itertools.cycle(pictures)
-    end = time.perf_counter() + seconds
-
-    async def client(session: aiohttp.ClientSession) -> None:
-        while (now := time.perf_counter()) < end:
-            await _ask(session, url, next(files), now, load)
-
-    async with _session() as session:
-        await asyncio.gather(*(client(session) for _ in range(n_clients)))
-    return load
-
-
-async def _open(url: str, pictures: Sequence[bytes], due: np.ndarray, seconds: float) -> Load:
-    load, files = Load(seconds), itertools.cycle(pictures)
-    async with _session() as session, asyncio.TaskGroup() as tasks:
+    async def ask_on(clients: _Clients) -> list[Load]:
         began = time.perf_counter()
-        for moment, file in _paired(began + due, files):
-            await asyncio.sleep(max(0.0, moment - time.perf_counter()))
-            tasks.create_task(_ask(session, url, file, moment, load))
-    return load
+        loads = [Load(n, began=began + end - n) for n, end in zip(seconds, ends.tolist(), strict=True)]
+        async with asyncio.TaskGroup() as tasks:
+            for moment, number in zip(due, numbers, strict=True):
+                if (ahead := began + moment - time.perf_counter()) > 0:
+                    await asyncio.sleep(ahead)
+                tasks.create_task(clients.ask(began + moment, loads[number]))
+        return loads
+
+    return asyncio.run(_asked(url, pictures, ask_on))
 
 
-def _paired(moments: np.ndarray, files: Iterator[bytes]) -> Iterator[tuple[float, bytes]]:
-    return zip(map(float, moments), files)  # noqa: B905 (the files have no end)
-
-
-def _session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(60))
-
-
-async def _ask(session: aiohttp.ClientSession, url: str, file: bytes, due: float, load: Load) -> None:
-    load.late.append(time.perf_counter() - due)
-    form = aiohttp.FormData()
-    form.add_field("image", file, filename="picture", content_type="image/png")
+async def _asked(url: str, pictures: Sequence[bytes], ask_on: Callable[[_Clients], Awaitable[Seen]]) -> Seen:
+    clients = _Clients(url, itertools.cycle([request(url, picture) for picture in pictures]))
     try:
-        async with session.post(url, data=form) as response:
-            await response.read()
-            took = time.perf_counter() - due
-            if response.status == 200:
-                load.answered.append(took)
-            elif response.status == REFUSED:
-                load.refused.append(took)
-                load.last_refused = max(load.last_refused, due - load.began)
-            else:
-                load.failed += 1
-    except (aiohttp.ClientError, TimeoutError):
-        load.failed += 1
+        return await ask_on(clients)
+    finally:
+        clients.leave()
+
+
+def request(url: str, picture: bytes) -> bytes:
+    """What a client sends."""
+    place, body = urlsplit(url), FORM % picture
+    return HEAD.format(path=place.path, host=place.netloc, n_bytes=len(body)).encode() + body
+
+
+class _Clients:
+    """They share connections, of which there are as many as there are requests under way."""
+
+    def __init__(self, url: str, requests: Iterator[bytes]) -> None:
+        place = urlsplit(url)
+        self._place = place.hostname or "", place.port or 80
+        self._requests = requests
+        self._idle: list[_Connection] = []
+
+    async def ask(self, due: float, load: Load) -> None:
+        """Sends the next request; what becomes of it is in the load."""
+        load.late.append(time.perf_counter() - due)
+        try:
+            async with asyncio.timeout(SECONDS_FOR_ANSWERS):
+                status = await self._status(next(self._requests))
+        except OSError:  # TimeoutError is one
+            status = None
+        took = time.perf_counter() - due
+        if status == 200:
+            load.answered.append(took)
+        elif status == REFUSED:
+            load.refused.append(took)
+            load.last_refused = max(load.last_refused, due - load.began)
+        else:
+            load.failed += 1
+
+    def leave(self) -> None:
+        for connection in self._idle:
+            connection.close()
+
+    async def _status(self, content: bytes) -> int:
+        while self._idle and self._idle[-1].ended:
+            self._idle.pop()
+        if self._idle:
+            connection = self._idle.pop()
+        else:
+            _, connection = await asyncio.get_running_loop().create_connection(_Connection, *self._place)
+        try:
+            status = await connection.answer_to(content)
+        except BaseException:
+            connection.close()
+            raise
+        if connection.ended:
+            connection.close()
+        else:
+            self._idle.append(connection)
+        return status
+
+
+class _Connection(asyncio.Protocol):
+    """One request at a time."""
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._read = b""
+        self._status: asyncio.Future[int] | None = None
+
+    async def answer_to(self, content: bytes) -> int:
+        """The status, when all of the answer is there; ConnectionError where none comes."""
+        if self.ended:
+            raise ConnectionError("closed before it was asked")
+        self._status = asyncio.get_running_loop().create_future()
+        self.transport.write(content)
+        return await self._status
+
+    def close(self) -> None:
+        self.ended = True
+        self.transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._read += data
+        head, found, body = self._read.partition(b"\r\n\r\n")
+        head = head.lower()
+        if not found or len(body) < int(head.partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0]):
+            return
+        self._read = b""
+        self.ended |= head.startswith(b"http/1.0") or b"\r\nconnection: close" in head
+        if self._status and not self._status.done():
+            self._status.set_result(int(head.split(maxsplit=2)[1]))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.ended = True
+        if self._status and not self._status.done():
+            self._status.set_exception(error or ConnectionError("closed without an answer"))

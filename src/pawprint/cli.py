@@ -111,6 +111,9 @@ def serve_model(
         float, typer.Option(min=0, help="A batch waits at most so long for pictures on their way.")
     ] = LIMITS.wait_ms,
     queue: Annotated[int, typer.Option(min=1, help="Pictures under way at once; more get 503.")] = LIMITS.queue,
+    overload_queue: Annotated[
+        int, typer.Option(min=1, help="So many of them, from a refusal until there was none for a second.")
+    ] = LIMITS.overload_queue,
     uploads: Annotated[int, typer.Option(min=1, help="Bodies being read at once; more get 503.")] = LIMITS.uploads,
     decoders: Annotated[int, typer.Option(min=1, help="Threads that decode pictures.")] = LIMITS.decoders,
     max_megabytes: Annotated[
@@ -133,9 +136,9 @@ def serve_model(
     from pawprint.serve.command import serve_command
 
     limits = Limits(
-        batch=batch, wait_ms=wait_ms, queue=queue, uploads=uploads, decoders=decoders, max_megabytes=max_megabytes,
-        max_megapixels=max_megapixels, read_seconds=read_seconds, answer_seconds=answer_seconds,
-        grace_seconds=grace_seconds,
+        batch=batch, wait_ms=wait_ms, queue=queue, overload_queue=overload_queue, uploads=uploads, decoders=decoders,
+        max_megabytes=max_megabytes, max_megapixels=max_megapixels, read_seconds=read_seconds,
+        answer_seconds=answer_seconds, grace_seconds=grace_seconds,
     )  # fmt: skip
     serve_command(model, host, port, limits)
 

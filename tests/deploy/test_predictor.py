@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from pawprint.data.prepared import load
 from pawprint.deploy.description import AGAIN
@@ -166,6 +167,18 @@ def test_answers_that_are_no_numbers_are_refused(exported: Path, tmp_path: Path,
     weights_that_are_no_numbers(path)
     with pytest.raises(PawprintError, match=r"model\.onnx: the model's answers are not finite"):
         from_onnx(path)(pictures)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_torch_has_as_many_threads_as_the_file(threads: int, exported: Path) -> None:
+    """More would spin beside the model, and a server on two cores answer half as many pictures."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        from_onnx(exported / ONNX, threads)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_model_is_opened_by_what_its_name_is(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:

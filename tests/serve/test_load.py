@@ -2,16 +2,21 @@
 
 import asyncio
 import base64
+import http.client
+import json
 import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pawprint.serve.batching import Batcher, ModelFailed
+from pawprint.serve.refusals import Refused
+from pawprint.serve.service import CALM_SECONDS, Places
 from tests.data.bad_files import encoded, noise
 from tests.serve.conftest import Running, Start
 from tests.serve.test_bad_input import refusal
@@ -46,6 +51,73 @@ def test_a_full_queue_refuses_at_once_and_answers_again(start: Start, pictures: 
     assert refused.headers["retry-after"] == "1"
     assert taken(server, "pictures") == 0
     assert server.predict(content).status_code == 200
+
+
+def test_places_are_fewer_while_it_is_overloaded() -> None:
+    """A burst may take all; after a refusal there are fewer, until there was none for a while."""
+    places = Places("pictures", n_places=3, n_overloaded=1)
+
+    def taken_of(n_asked: int) -> int:
+        with ExitStack() as held:
+            for _ in range(n_asked):
+                with suppress(Refused):
+                    held.enter_context(places.one())
+            return places.taken
+
+    assert [taken_of(3), taken_of(3)] == [3, 3], "nobody was refused"
+    assert [taken_of(4), taken_of(1), taken_of(4)] == [3, 1, 1]
+    time.sleep(CALM_SECONDS)
+    assert taken_of(3) == 3
+    assert places.taken == 0
+
+
+@pytest.mark.parametrize("kind", ["leaves", "stays"])
+def test_who_hangs_up_holds_no_place_and_asks_the_model_nothing(kind: str, start: Start, pictures: list[Path]) -> None:
+    server, content = start("--decoders", "1", "--answer-seconds", "60"), pictures[0].read_bytes()
+    request = HEAD.replace(b"1000", str(len(content)).encode()) + content
+    with ThreadPoolExecutor(3) as clients:
+        slow = [clients.submit(server.predict, SLOW) for _ in range(3)]  # before it, nothing else is decoded
+        wait_for(lambda: taken(server, "pictures") == 3)
+        others = [server.connect() for _ in range(5)]
+        for connection in others:
+            connection.sendall(request)
+        wait_for(lambda: taken(server, "pictures") >= 7)
+        if kind == "leaves":
+            for connection in others:
+                connection.close()
+            wait_for(lambda: taken(server, "pictures") <= 3)
+            assert not slow[-1].done(), "they went because they left, not because they were answered"
+        else:
+            assert all(connection.recv(12) == b"HTTP/1.1 200" for connection in others)
+        assert [one.result().status_code for one in slow] == [200] * 3
+    assert server.stop() == 0
+    assert "Traceback" not in server.said.read_text()
+
+
+def test_who_hangs_up_in_the_middle_of_a_body_is_forgotten(start: Start) -> None:
+    server = start()
+    with server.connect() as connection:
+        connection.sendall(HEAD + b"x")
+        wait_for(lambda: taken(server, "uploads") == 1)
+    wait_for(lambda: taken(server, "uploads") == 0)
+    assert server.stop() == 0
+    assert server.said.read_text().count("\n") == 1, "the line that it answers, and no traceback"
+
+
+def test_a_refused_connection_can_be_used_again(start: Start, pictures: list[Path]) -> None:
+    server, content = start("--queue", "1", "--decoders", "1"), pictures[0].read_bytes()
+    with ThreadPoolExecutor(1) as background, server.connect() as connection:
+        slow = background.submit(server.predict, SLOW)
+        wait_for(lambda: taken(server, "pictures") == 1 or slow.done())
+        answers = http.client.HTTPConnection("127.0.0.1")
+        answers.sock = connection
+        headers = {"Content-Type": "image/png"}
+        answers.request("POST", "/predict", content, headers)
+        refused = answers.getresponse()
+        assert (refused.status, json.load(refused)["error"]["code"]) == (503, "busy")
+        assert slow.result().status_code == 200
+        answers.request("POST", "/predict", content, headers)
+        assert answers.getresponse().status == 200
 
 
 def test_slow_uploads_are_told_so_and_hold_no_place_for_longer(start: Start, pictures: list[Path]) -> None:
@@ -116,7 +188,7 @@ def test_an_answer_that_takes_too_long_is_given_up(start: Start, pictures: list[
 def test_told_to_stop_it_answers_what_it_accepted_and_refuses_the_rest(
     by: signal.Signals, start: Start, pictures: list[Path]
 ) -> None:
-    server = start("--decoders", "1")
+    server = start("--decoders", "1", "--answer-seconds", "60")
     with ThreadPoolExecutor(4) as clients, server.client() as client:
         slow = [clients.submit(server.predict, SLOW) for _ in range(4)]
         wait_for(lambda: taken(server, "pictures") == 4 or all(map(Future.done, slow)))

@@ -103,13 +103,18 @@ def from_opened(opened: Opened) -> Predictor:
 
 
 def from_onnx(file: Path, threads: int = 1) -> Predictor:
-    """Of an ONNX file, held against dvc.lock; DataError if it cannot be run or does not say what it is."""
+    """Of an ONNX file, held against dvc.lock; DataError if it cannot be run or does not say what it is.
+
+    As for a checkpoint, torch has as many threads as the model, in all of the process: what it does around the model
+    takes microseconds, and threads that then spin, awaiting more of it, would take the cores from those that work.
+    """
     import onnxruntime  # not needed of a checkpoint
 
     verify(file)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3  # errors, which raise as well
+    options.log_severity_level = 4  # errors raise: they need not be printed as well
+    torch.set_num_threads(threads)
     try:
         session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's have no common class

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pawprint.data.decode import FORMATS
 from pawprint.predict import best
@@ -20,6 +21,7 @@ from pawprint.serve.bodies import FIELD, FORM, JSON, RAW, Asked
 from pawprint.serve.refusals import Code, Problem, Refused, problem
 from pawprint.serve.service import Service
 
+PREDICT = "/predict"
 MOST_CLASSES = 1000  # that can be asked for; there are as many answers as the model has classes
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The body or a parameter is not what is expected."},
@@ -75,6 +77,27 @@ class Health(BaseModel):
     pictures: int = Field(description="Pictures that are decoded, wait or are answered.")
 
 
+class Door:
+    """Refuses a picture that is not taken at present before anything else is done about the request.
+
+    Of a server that is asked for more than it can do, refusing is most of the work, and what it costs is missing for
+    answers; routes, parameters and bodies are looked at once a request is let in.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == PREDICT:
+                self._service.refuse()
+        except Refused as refused:
+            await refused.response(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
 def application(service: Service) -> FastAPI:
     """The app of a service; it starts and ends what the service needs."""
 
@@ -87,6 +110,7 @@ def application(service: Service) -> FastAPI:
         title="pawprint", description="What does this picture show?", lifespan=lifespan, docs_url=None, redoc_url=None,
         redirect_slashes=False,
     )  # fmt: skip
+    app.add_middleware(Door, service=service)
     _refuse_in_json(app)
     _add_answers(app, service)
     _add_pages(app, service)
@@ -98,7 +122,7 @@ def _add_answers(app: FastAPI, service: Service) -> None:
     run, n_classes = predictor.description.run, len(predictor.class_names)
 
     @app.post(
-        "/predict", summary="What a picture shows", response_model=Answer, response_description="The answer.",
+        PREDICT, summary="What a picture shows", response_model=Answer, response_description="The answer.",
         responses=REFUSALS,
         openapi_extra={"requestBody": BODY},
     )  # fmt: skip

@@ -14,6 +14,7 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from pawprint.serve.limits import Limits
@@ -51,6 +52,8 @@ async def picture_of(request: Request, limits: Limits) -> bytes:
             body = await bounded.body()
     except TimeoutError:
         raise Refused("too_slow", f"the body did not arrive within {limits.read_seconds:g} seconds") from None
+    except ClientDisconnect:  # who does not hear this
+        raise Refused("bad_request", "the body ended before its Content-Length") from None
     content = await _in_form(bounded) if kind == FORM else _in_json(body) if kind == JSON else body
     if not content:
         raise Refused("bad_request", f"no picture: 0 bytes; {TYPES}")

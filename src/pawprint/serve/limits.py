@@ -14,6 +14,7 @@ class Limits:
     batch: int = 32  # pictures at most in one call of the model; more gain nothing on a CPU
     wait_ms: float = 2.0  # that a batch waits for pictures that are on their way, at most
     queue: int = 128  # pictures that are decoded, wait or are answered at once; more get 503
+    overload_queue: int = 16  # that many of them while more come than can be answered
     uploads: int = 64  # requests whose bodies are being read at once; more get 503
     decoders: int = 2  # threads that decode
     max_megabytes: float = 10.0  # of a request's body; a phone's photographs have 3 to 8. More gets 413

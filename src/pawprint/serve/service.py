@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from math import inf
 
 import numpy as np
 from fastapi import Request
@@ -25,18 +27,29 @@ from pawprint.serve.bodies import picture_of
 from pawprint.serve.limits import Limits
 from pawprint.serve.refusals import Refused
 
+CALM_SECONDS = 1.0
+
 
 class Places:
-    """So many at once, and no more."""
+    """So many at once, and no more; fewer while it is overloaded: from a refusal until `CALM_SECONDS` without one.
 
-    def __init__(self, n_places: int, of_what: str) -> None:
-        self.n_places = n_places
+    A burst may fill all places, and is answered soon. A load that keeps them full gains nothing by their number, since
+    no more is answered for it, and only waits longer.
+    """
+
+    def __init__(self, of_what: str, n_places: int, n_overloaded: int | None = None) -> None:
         self.taken = 0
         self._of_what = of_what
+        self._n_places = n_places
+        self._n_overloaded = n_places if n_overloaded is None else min(n_places, n_overloaded)
+        self._refused = -inf  # when it last did
 
     def refuse_full(self) -> None:
-        if self.taken >= self.n_places:
-            raise Refused("busy", f"{self.taken} {self._of_what} are under way, which is all that is taken at once")
+        now = time.monotonic()
+        overloaded = now - self._refused < CALM_SECONDS
+        if self.taken >= (self._n_overloaded if overloaded else self._n_places):
+            self._refused = now
+            raise Refused("busy", f"{self.taken} {self._of_what} are under way, which is all that is taken at present")
 
     @contextmanager
     def one(self) -> Iterator[None]:
@@ -56,8 +69,8 @@ class Service:
         self.predictor = predictor
         self.limits = limits
         self.stopping = False
-        self.uploads = Places(limits.uploads, "uploads")
-        self.pictures = Places(limits.queue, "pictures")
+        self.uploads = Places("uploads", limits.uploads)
+        self.pictures = Places("pictures", limits.queue, limits.overload_queue)
         self._batcher = Batcher(predictor, limits.batch, limits.wait_ms, lambda: self.pictures.taken)
         self._decoders = ThreadPoolExecutor(limits.decoders, "decodes")
 
@@ -74,18 +87,22 @@ class Service:
             batching.cancel()
             self._decoders.shutdown(wait=False, cancel_futures=True)
 
-    async def answer(self, request: Request) -> np.ndarray:
-        """Probabilities (K,) of the picture in a request; raises Refused."""
+    def refuse(self) -> None:
+        """Raises Refused where no picture is taken at present, whatever it is."""
         if self.stopping:
             raise Refused("stopping", "the server was told to stop; it finishes what it has accepted")
-        self.pictures.refuse_full()  # before anything is read
+        self.pictures.refuse_full()
+
+    async def answer(self, request: Request) -> np.ndarray:
+        """Probabilities (K,) of the picture in a request; raises Refused."""
         with self.uploads.one():
             content = await picture_of(request, self.limits)
         with self.pictures.one():
             try:
-                async with asyncio.timeout(self.limits.answer_seconds):
-                    return await self._answer(content)
-            except TimeoutError:
+                async with asyncio.timeout(self.limits.answer_seconds) as end:
+                    with _ends_when_gone(request, end):
+                        return await self._answer(content)
+            except TimeoutError:  # or nobody hears it
                 raise Refused("timed_out", f"no answer within {self.limits.answer_seconds:g} seconds") from None
 
     async def _answer(self, content: bytes) -> np.ndarray:
@@ -98,6 +115,22 @@ class Service:
             raise Refused("unusable_picture", str(error)) from None
         except ModelFailed as error:
             raise Refused("model_failed", f"the model has no answer to this picture: {error}") from None
+
+
+@contextmanager
+def _ends_when_gone(request: Request, end: asyncio.Timeout) -> Iterator[None]:
+    """Within, `end` comes at once when the client hangs up: the model is not asked for nobody."""
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        end.reschedule(0)  # a moment long past
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
 
 
 def decoded(content: bytes, pixels: int, channels: int, max_megapixels: float) -> np.ndarray:
