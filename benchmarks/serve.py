@@ -36,6 +36,7 @@ from pawprint.data.sources.procedural import fetch
 from pawprint.deploy.formats import Standardized, as_program, onnx_bytes
 from pawprint.deploy.predictor import from_checkpoint
 from pawprint.models import build_model
+from pawprint.readme import between_marks
 from pawprint.trained_model import open_model
 from pawprint.training.checkpoint import save_weights
 from pawprint.types import DataSettings, RunSpec
@@ -53,7 +54,7 @@ FIRST, FIRST_SECONDS = "twice, the first second", 1.0  # a burst, until the serv
 OURS, THEIRS, LITSERVE = "pawprint serve", "Flask, one by one", "LitServe"
 START_SECONDS = 120.0
 DOCUMENT = Path("docs/serving.md")
-BEGIN, END = "<!-- from here: make serving -->\n", "<!-- to here -->\n"
+BEGIN = "<!-- from here: make serving -->\n"
 
 
 @dataclass(frozen=True)
@@ -301,10 +302,8 @@ def main() -> None:
     before = about(os.getloadavg()[0])
     figures = measure(SECONDS, OVERLOAD_SECONDS, ROUNDS, CLIENTS)
     text = DOCUMENT.read_text(encoding="utf-8")
-    start, _, rest = text.partition(BEGIN)
-    _, _, end = rest.partition(END)
     made = f"{tables(figures)}\n{_overload(figures)}.\n\n{verdicts(targets(figures))}\n{before}.\n"
-    atomic.write_text(DOCUMENT, f"{start}{BEGIN}{made}{END}{end}")
+    atomic.write_text(DOCUMENT, between_marks(text, made, DOCUMENT, BEGIN))
     print(made)
 
 
