@@ -34,6 +34,7 @@ def test_another_pretraining_retrains_the_pretrained_alone(clean: Repository) ->
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_another_rate_does_not_pretrain_again(clean: Repository) -> None:
     assert ran(clean.run("dvc", "exp", "run", "-S", "lr=1e-2")) == {
         "resolve", "start", "check", "train@baseline", "test@baseline", "compare", "report",

@@ -19,6 +19,7 @@ def clean(repository: Repository) -> Repository:
     return repository
 
 
+@pytest.mark.long
 def test_a_study_is_changed_from_its_own_folder(clean: Repository) -> None:
     before = (clean.folder / "params.yaml").read_bytes()
     stages = ran(clean.run("dvc", "exp", "run", "-n", "digits-lr", "-S", "lr=1e-2"))

@@ -25,12 +25,12 @@ def all_held(rows: list[Row], n: int) -> bool:
     return [row for row in rows if row.held < row.tried] == []
 
 
-@pytest.mark.parametrize("n", [24, pytest.param(150, marks=pytest.mark.long)])
+@pytest.mark.parametrize("n", [10, pytest.param(150, marks=pytest.mark.long)])
 def test_killed_anywhere_and_gone_on_with_ends_in_the_same_bytes(tmp_path: Path, n: int) -> None:
     assert all_held(killed_trainings(tmp_path, n, seed=n), n)
 
 
-@pytest.mark.parametrize("n", [6, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("n", [2, pytest.param(50, marks=pytest.mark.long)])
 def test_dvc_killed_leaves_no_orphan_and_goes_on_to_the_same_lock(tmp_path: Path, n: int) -> None:
     assert all_held(killed_repros(tmp_path, n, seed=n), n)
 

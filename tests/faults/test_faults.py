@@ -14,7 +14,9 @@ def works(tmp_path_factory: pytest.TempPathFactory) -> Works:
     return Works(tmp_path_factory.mktemp("works"))
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    "model", ["mlp", *(pytest.param(name, marks=pytest.mark.long) for name in MODELS if name != "mlp")]
+)
 def test_a_healthy_work_passes_every_test(works: Works, model: str) -> None:
     outcome = works.audit_healthy(model)
     assert not outcome.failed | outcome.stopped, [outcome.readings[n] for n in outcome.failed | outcome.stopped]
