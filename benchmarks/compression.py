@@ -22,10 +22,11 @@ from benchmarks.ratio import Range, in_turn, timed
 from pawprint import atomic, paths
 from pawprint.data.batches import unit_range
 from pawprint.data.prepared import load
-from pawprint.deploy.compress import AS_IS, CHECKPOINT, DARKER, ONNX, TURNED
+from pawprint.deploy.compress import AS_IS, CHECKPOINT, DARKER, ONNX, TORCHSCRIPT, TURNED
 from pawprint.deploy.formats import read_torchscript
 from pawprint.deploy.predictor import answers_of, from_checkpoint, from_onnx
 from pawprint.errors import PawprintError
+from pawprint.integrity import verify
 from pawprint.params import read_study
 from pawprint.readme import between_marks
 from pawprint.test_time_augmentation import Answer
@@ -110,7 +111,9 @@ def answer_of(variant: str, name: str) -> Answer:
     file = paths.compressed(variant) / f"{name}{ONNX}"
     if file.is_file():
         return from_onnx(file).answer
-    return answers_of(read_torchscript(paths.compressed(variant) / f"{name}.torchscript.pt"))
+    script = paths.compressed(variant) / f"{name}{TORCHSCRIPT}"
+    verify(script)  # what it holds could run
+    return answers_of(read_torchscript(script))
 
 
 def _ask(answer: Answer, pictures: torch.Tensor, calls: int) -> None:
