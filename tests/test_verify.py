@@ -102,7 +102,7 @@ def lock(tmp_path_factory: pytest.TempPathFactory) -> str:
     return reproduced(tmp_path_factory.mktemp("reference") / "project")
 
 
-LISTS = re.compile(r"(metrics|plots)/(compare|check)( |/report)")
+LISTS = re.compile(r"(metrics|plots)/(compare|check)( |/report)|report ")
 
 
 def other_order(repository: Repository) -> None:
