@@ -292,7 +292,9 @@ def credential_lines(credentials: dict[str, str]) -> list[list[str]]:
 
 
 def shell_blocks() -> list[str]:
-    return re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    """Of the README's section on sharing."""
+    _, _, after = (ROOT / "README.md").read_text().partition("\n## Share models\n")
+    return re.findall(r"```sh\n(.*?)```", after.partition("\n## ")[0], re.DOTALL)
 
 
 def share(study: Study, remote: Remote, tally: Tally) -> int | None:
