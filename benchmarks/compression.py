@@ -22,9 +22,9 @@ from benchmarks.ratio import Range, in_turn, timed
 from pawprint import atomic, paths
 from pawprint.data.batches import unit_range
 from pawprint.data.prepared import load
-from pawprint.deploy.compress import AS_IS, CHECKPOINT, DARKER, ONNX, TORCHSCRIPT, TURNED
+from pawprint.deploy.compress import AS_IS, CHECKPOINT, DARKER, TORCHSCRIPT, TURNED
 from pawprint.deploy.formats import read_torchscript
-from pawprint.deploy.predictor import answers_of, from_checkpoint, from_onnx
+from pawprint.deploy.predictor import ONNX, answers_of, from_checkpoint, from_onnx
 from pawprint.errors import PawprintError
 from pawprint.integrity import verify
 from pawprint.params import read_study
@@ -57,7 +57,7 @@ def main() -> None:
     study, _ = read_study(paths.PARAMS)
     if not study.compressed:
         raise PawprintError(f"{paths.PARAMS}: compressed: []: expected the variants to make smaller models of")
-    tables = [table(variant, study.compress) for variant in study.compressed]
+    tables = [table(variant) for variant in study.compressed]
     text = "\n".join([*tables, f"{before}.\n"])
     print(text)
     if Path.cwd() == ROOT:
@@ -65,7 +65,8 @@ def main() -> None:
         atomic.write_text(DOCUMENT, between_marks(document, text, DOCUMENT, BEGIN))
 
 
-def table(variant: str, settings: dict[str, Any]) -> str:
+def table(variant: str) -> str:
+    """Of one variant, as Markdown; PawprintError where its models are not here."""
     file = paths.compress_metrics(variant)
     if not file.is_file() or not paths.compressed(variant).is_dir():
         raise PawprintError(f"{file}: no such file, or its models are not here; run: dvc repro compress@{variant}")
@@ -106,6 +107,7 @@ def speeds(variant: str, numbers: dict[str, Any], n_pictures: int) -> dict[str, 
 
 
 def answer_of(variant: str, name: str) -> Answer:
+    """How the checkpoint, or one of the smaller models, is asked."""
     if name == CHECKPOINT:
         return from_checkpoint(find_model(variant)).answer
     file = paths.compressed(variant) / f"{name}{ONNX}"

@@ -12,10 +12,10 @@
 
 All but one are ONNX files that say of themselves what an exported one says, so that `pawprint predict` and `pawprint
 serve` take them. Trainings are the one loop's, on train, their epoch chosen on val; calibration sees train, the choice
-of layers val. Test is asked once of each model: as it is, darker, and turned, since a model may keep its accuracy and
-lose these. Lost is what McNemar's exact test says so of, the same pictures by both models, at 5 % over all models and
-conditions (Bonferroni; `pawprint.probes`). The pruned ones are held against what training on alone makes of the
-checkpoint, which may be better than that; all others against the checkpoint.
+of layers val. Test chooses nothing; each model is asked about it as it is, darker, and turned, since a model may keep
+its accuracy and lose these. Lost is what McNemar's exact test says so of, the same pictures by both models, at 5 % over
+all models and conditions (Bonferroni; `pawprint.probes`). The pruned ones are held against what training on alone
+makes of the checkpoint, which may be better than that; all others against the checkpoint.
 
 Limits: one training each, so that differences between students or ways of pruning carry the noise of a seed, which is
 not measured here. How fast they are is another matter than a result: `make compression` measures it.
@@ -27,7 +27,6 @@ import copy
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -42,12 +41,13 @@ from pawprint.data.batches import in_order
 from pawprint.deploy.description import Description
 from pawprint.deploy.formats import Standardized, as_program, onnx_bytes, read_torchscript, torchscript_bytes
 from pawprint.deploy.formats import described as with_description
-from pawprint.deploy.predictor import answers_of, from_onnx
+from pawprint.deploy.predictor import ONNX, answers_of, from_onnx
 from pawprint.deploy.prune import unmask, without_channels, without_weights, zero_share
 from pawprint.deploy.quantize import dynamic_int8, static_int8
 from pawprint.params import Compression
 from pawprint.probes import LEVEL, altered, wilson
 from pawprint.probes.brightness import darkened
+from pawprint.seeding import preserve_rng
 from pawprint.test_time_augmentation import Answer, turn
 from pawprint.training.arithmetic import bare
 from pawprint.training.evaluate import BATCH_SIZE, evaluate, log_probabilities
@@ -56,7 +56,7 @@ from pawprint.training.resumable import Resumable
 from pawprint.training.variant import Given, train_run
 from pawprint.types import Conduct, Data, RunSpec, Split
 
-ONNX, TORCHSCRIPT = ".onnx", ".torchscript.pt"
+TORCHSCRIPT = ".torchscript.pt"
 ZIP_LEVEL = 1  # of zlib: the fastest; the best would save little more
 CHECKPOINT, TRAINED_ON = "checkpoint", "trained_on"
 AS_IS, DARKER, TURNED = "as_is", "darker", "turned"  # how test is shown
@@ -200,7 +200,8 @@ def _int8_dynamic(origin: Origin, folder: Path) -> Model:
 def _pruned(origin: Origin, name: str, prune: Callable[[nn.Module], nn.Module], folder: Path) -> Model:
     """Pruned, trained on, and written; how it answered before it was trained on is among its numbers."""
     spec = replace(origin.compression.fine_tune, run=name)
-    with _seeded(spec):
+    with preserve_rng():
+        torch.manual_seed(spec.seed)  # which weights go at random
         pruned = prune(origin.network)
     before = evaluate(pruned, origin.data.test, origin.data)
     network = origin.fitted(spec, Given(network=pruned))
@@ -258,11 +259,3 @@ def losses(seen: dict[str, np.ndarray], by_other: dict[str, np.ndarray], level: 
         changes[f"change_{name}"] = point.change
         changes[f"is_lost_{name}"] = point.change < 0 and point.p < level
     return changes
-
-
-@contextmanager
-def _seeded(spec: RunSpec) -> Iterator[None]:
-    """What is drawn inside is a function of the spec's seed, and leaves torch's generator as it was."""
-    with torch.random.fork_rng():
-        torch.manual_seed(spec.seed)
-        yield

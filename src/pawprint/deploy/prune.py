@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 ROUND_TO = 8  # channels that are left are a multiple of it: vector instructions take so many
-With = nn.Conv2d | nn.Linear
+Layer = nn.Conv2d | nn.Linear
 
 
 def without_weights(network: nn.Module, percent: float, which: Literal["random", "smallest"]) -> nn.Module:
@@ -57,9 +57,9 @@ def unmask(network: nn.Module) -> None:
             prune.remove(layer, "weight")
 
 
-def layers_with_weights(network: nn.Module) -> list[With]:
+def layers_with_weights(network: nn.Module) -> list[Layer]:
     """Convolutions and linear layers, in the network's order."""
-    return [module for module in network.modules() if isinstance(module, With)]
+    return [module for module in network.modules() if isinstance(module, Layer)]
 
 
 def zero_share(network: nn.Module) -> float:

@@ -3,9 +3,9 @@
 *Static* (`static_int8`): ONNX Runtime's, on the ONNX file. Each layer's weights become int8, per output channel; what
 flows between layers uint8, over ranges that are seen on pictures of train (calibration, min and max). Where that costs
 more accuracy on val than is allowed, the layers are found that cost most, and left in float32, one after the other,
-until it does not: the sensitivity analysis of Wu et al. (arXiv 2004.09602, section 6.1). A layer's sensitivity is how
-far the answers move when it alone is quantized: the mean KL divergence, over val, from those of float32. Test chooses
-nothing.
+until it does not: partial quantization by sensitivity, after Wu et al. (arXiv 2004.09602). A layer's sensitivity is
+here how far the answers move when it alone is quantized: the mean KL divergence, over val, from those of float32. Test
+chooses nothing.
 
 *Dynamic* (`dynamic_int8`): torch's `quantize_dynamic`, as courses have it: weights of linear layers alone, ranges of
 their inputs taken anew from each batch. torch calls it deprecated; ONNX has no form of it, so it is TorchScript.
