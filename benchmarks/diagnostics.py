@@ -19,7 +19,7 @@ from torch.nn import functional
 from benchmarks.ratio import Comparison, Work, in_turn, timed
 from benchmarks.step import noise
 from pawprint.data.batches import TrainBatches
-from pawprint.diagnostics.gradient_norm import gradient_norm
+from pawprint.diagnostics.gradient_norm import gradient_norm, gradient_norms
 from pawprint.models import build_model
 from pawprint.objectives import build_objective
 from pawprint.training.diagnose import OF_EACH_STEP, Diagnostics, diagnostics_of, gradients_by_layer
@@ -85,11 +85,11 @@ class Step:
 
     def norms(self) -> float:
         self.bare()
-        return seconds_of(lambda: gradient_norm(self.model))
+        return seconds_of(lambda: gradient_norm(gradient_norms(self.model)))
 
     def gradients(self, spec: RunSpec) -> float:
         self.bare()
-        return seconds_of(lambda: gradients_by_layer(spec, self.model))
+        return seconds_of(lambda: gradients_by_layer(spec, gradient_norms(self.model)))
 
     def diagnosed(self, diagnostics: Diagnostics, every: int) -> float:
         """A diagnosis around a step, spread over the steps without one."""

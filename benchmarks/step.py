@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from benchmarks.ratio import Comparison, Work, in_turn, timed
 from pawprint.data.batches import Batch, TrainBatches
-from pawprint.diagnostics.gradient_norm import gradient_norm
+from pawprint.diagnostics.gradient_norm import gradient_norm, gradient_norms
 from pawprint.models import build_model
 from pawprint.tracking import Trackers
 from pawprint.training import loop, variant
@@ -99,7 +99,7 @@ def _at(pixels: int, folder: Path) -> list[Comparison]:
     works = {
         "ours": our_epoch(spec, data, InMemory(data, spec, batch), tracker.log_step),
         "bare": timed(lambda: [bare() for _ in range(n_steps)]),
-        "gradient_norm": timed(lambda: [gradient_norm(model) for _ in range(n_steps)]),
+        "gradient_norm": timed(lambda: [gradient_norm(gradient_norms(model)) for _ in range(n_steps)]),
     }
     seconds = {name: [s / n_steps for s in rounds] for name, rounds in in_turn(works, repeats).items()}
     if set(tracker.trackers) != set(TRACKERS):

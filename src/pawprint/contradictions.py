@@ -23,7 +23,7 @@ def of_run(spec: RunSpec) -> list[str]:
             "objective: distill learns from a teacher, which no variant has; the stage compress trains a student so:"
             " name the teacher in `compressed`, the student's settings in `compress.student`"
         )
-    faults += _of_schedule(spec) + _of_labels(spec)
+    faults += _of_schedule(spec) + _of_labels(spec) + _of_processes(spec)
     beyond = [number for number in spec.mlp_layer_norm if number > len(spec.mlp_widths)]
     if beyond and spec.model == "mlp":
         faults.append(f"mlp_layer_norm: there are {len(spec.mlp_widths)} hidden layers, found {beyond}")
@@ -51,6 +51,27 @@ def _of_labels(spec: RunSpec) -> list[str]:
         faults.append(
             f"mixing: {spec.mixing} gives a picture several classes, and class_weights: balanced weighs it by one;"
             " expected class_weights: none"
+        )
+    return faults
+
+
+def _of_processes(spec: RunSpec) -> list[str]:
+    """Several processes, whose mean would not be that of the whole batch."""
+    faults, n = [], spec.n_processes
+    if spec.batch_size % n:
+        faults.append(
+            f"batch_size: {spec.batch_size} examples are shared by devices x num_nodes = {n} processes alike; expected"
+            f" a multiple of {n}"
+        )
+    if n > 1 and spec.class_weights == "balanced":
+        faults.append(
+            "class_weights: balanced divides by the weights of a batch, and each of several processes knows its share"
+            " alone; expected class_weights: none (sampling: balanced does alike), or devices: 1"
+        )
+    if n > 1 and spec.mixing != "none":
+        faults.append(
+            f"mixing: {spec.mixing} takes the batch whole, and each of several processes has its share alone; expected"
+            " mixing: none, or devices: 1"
         )
     return faults
 

@@ -94,10 +94,14 @@ def end_while_starting() -> None:
         signal.signal(signal.SIGINT, _end)
 
 
-def end_with(parent: int) -> None:
-    """For a process that works for another: deaf to Ctrl-C, which is the parent's to answer, and gone when that is."""
+def end_with(parent: int, grace_seconds: float = 0.0) -> None:
+    """For a process that works for another: deaf to Ctrl-C, which is the parent's to answer, and gone when that is.
+
+    SIGTERM means that it is done with; for `grace_seconds` it works on, where the other needs it to stop in order.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # done with; killed by it, a DataLoader's would be a failure
+    # Not killed by the signal: a DataLoader's worker that was would be a failure.
+    signal.signal(signal.SIGTERM, lambda *_: _exit_after(grace_seconds))
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -105,6 +109,14 @@ def end_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="watches its parent").start()
+
+
+def _exit_after(seconds: float) -> None:
+    if not seconds:
+        os._exit(0)
+    timer = threading.Timer(seconds, os._exit, args=(0,))
+    timer.daemon = True
+    timer.start()
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -23,6 +23,7 @@ from pawprint import contradictions, paths
 from pawprint.errors import SettingsError, shown
 from pawprint.types import (
     NAME,
+    OF_PROCESSES,
     RUN_IDENTITY,
     RUN_SETTINGS,
     Claim,
@@ -37,12 +38,13 @@ STUDY_KEYS = tuple(StudySettings.__dataclass_fields__)
 ANYBODY = {"study": "", "variant": "any", "run": "any", "seed": 0}  # to judge settings that are no run's yet
 BASELINE = "baseline"  # what variants are held against that do not say
 VARIANT_KEYS = ("seeds", "runs", "against")
-PRETRAIN_KEYS = ("data", "seed", *(name for name in RUN_SETTINGS if name != "pretrained"))
+# Only a variant's training runs in several processes; the others are short.
+PRETRAIN_KEYS = ("data", "seed", *(name for name in RUN_SETTINGS if name not in ("pretrained", *OF_PROCESSES)))
 DATA_KEYS = tuple(DataSettings.__dataclass_fields__)
 Record = TypeVar("Record")
 IN_COMPRESSION: dict[str, dict[str, Any]] = {  # section of `compress` → what is so whatever it says
-    "fine_tune": {"diagnostics": (), "ema_decay": 0.0},  # torch's masks cannot be averaged
-    "student": {"diagnostics": (), "pretrained": False},
+    "fine_tune": {"diagnostics": (), "ema_decay": 0.0, **OF_PROCESSES},  # torch's masks cannot be averaged
+    "student": {"diagnostics": (), "pretrained": False, **OF_PROCESSES},
 }
 TAKEN_FIGURES = ("test_accuracy", "all")  # of plots/compare, beside the questions'
 LONGEST_NAME = 80  # characters of a key in a message
@@ -193,7 +195,9 @@ def parse_options(options: list[str]) -> dict[str, Any]:
 
 
 def nearest(name: str, valid: tuple[str, ...] | list[str]) -> str:
-    """`did you mean 'lr'?` or, with nothing near, the list of valid names."""
+    """`did you mean 'lr'?` or, with nothing near, the list of valid names; where that is empty, that it is."""
+    if not valid:
+        return "there are none"
     close = difflib.get_close_matches(cut(name), valid, n=1)
     return f"did you mean {close[0]!r}?" if close else f"valid names: {', '.join(valid)}"
 
@@ -270,9 +274,12 @@ def _question_faults(study: StudySettings, where: str) -> list[str]:
         if not variants:
             faults.append(f"{place}: expected a list of variants, found none")
         faults += _repeated(variants, place)
-    faults += [f"{where}: {place}: there is no question {shown(name)}; {nearest(name, list(study.questions))}"
-               for place, asked in (("asks", study.asks), ("asks_zh", study.asks_zh))
-               for name in asked if name not in study.questions]  # fmt: skip
+    faults += [
+        f"{where}: {place}: there is no {shown(name)} among `questions`; {nearest(name, list(study.questions))}"
+        for place, asked in (("asks", study.asks), ("asks_zh", study.asks_zh))
+        for name in asked
+        if name not in study.questions
+    ]
     return faults
 
 

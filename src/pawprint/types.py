@@ -167,8 +167,13 @@ class RunSpec:
     select_on: Literal["val_loss", "val_accuracy", "val_balanced_accuracy"] = "val_loss"  # which epoch's weights stay
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"  # of the training's arithmetic
-    # Of the processor, per training; another number gives other bytes. No processor has more than 512 today.
+    compile: bool = False  # the model, by torch.compile: minutes once, then faster steps
+    # Of the processor, per process; another number gives other bytes. No processor has more than 512 today.
     threads: Annotated[int, Field(ge=1, le=512)] = 1
+    # Processes with a device each that share every batch (`pawprint.training.processes`).
+    devices: Annotated[int, Field(ge=1, le=1024)] = 1  # of each machine
+    num_nodes: Annotated[int, Field(ge=1, le=10_000)] = 1  # machines
+    strategy: Literal["auto", "ddp"] = "auto"  # Fabric's: auto is ddp where there are several processes
 
     @property
     def name(self) -> str:
@@ -189,6 +194,11 @@ class RunSpec:
     def learns_unlabelled(self) -> bool:
         """Whether its steps have unlabelled pictures beside the labelled ones."""
         return self.objective in ("self_training", "fixmatch")
+
+    @property
+    def n_processes(self) -> int:
+        """How many share each batch."""
+        return self.devices * self.num_nodes
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -245,6 +255,7 @@ LAYER_QUANTITIES = (GRADIENT, UPDATE, ACTIVATION, DEAD)
 
 RUN_IDENTITY = ("study", "variant", "run", "seed", "pretrained_on")
 RUN_SETTINGS = tuple(f.name for f in dataclasses.fields(RunSpec) if f.name not in RUN_IDENTITY)
+OF_PROCESSES: dict[str, Any] = {"devices": 1, "num_nodes": 1, "strategy": "auto"}  # as one process has them
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,17 +40,22 @@ def pictures(n: int, side: int = 12) -> np.ndarray:
 
 def seen(step: Step, images: np.ndarray, number: int = 1, seed: int = 0) -> tuple[np.ndarray, Drawn]:
     view = View([step], seed)
+    drawn = tuple(values.numpy() for values in view.draw(number, len(images))[0])
+    return looked_at(view, images, number, np.arange(len(images))), drawn
+
+
+def looked_at(view: View, images: np.ndarray, number: int, rows: np.ndarray) -> np.ndarray:
+    """The pictures in `rows` of a set."""
     drawn = view.draw(number, len(images))
-    return view(images, drawn, np.arange(len(images))), drawn[0]
+    return view(torch.from_numpy(images[rows]), drawn, torch.from_numpy(rows)).numpy()
 
 
 @pytest.mark.parametrize("name", STEPS)
 def test_an_examples_view_does_not_depend_on_its_batch(name: str) -> None:
     view, images = View([STEPS[name]], seed=3), pictures(9)
-    drawn = view.draw(2, 9)
-    together = view(images, drawn, np.arange(9))
+    together = looked_at(view, images, 2, np.arange(9))
     rows = np.array([4, 0, 8])
-    assert np.array_equal(together[rows], view(images[rows], drawn, rows))
+    assert np.array_equal(together[rows], looked_at(view, images, 2, rows))
     assert together.dtype == np.uint8
     assert together.shape == images.shape
 
@@ -60,7 +65,7 @@ def test_views_differ_between_passes_seeds_and_purposes(name: str) -> None:
     images = pictures(40)
     shown = [seen(STEPS[name], images, *which)[0] for which in ((1, 0), (2, 0), (1, 1))]
     other = View([STEPS[name]], 0, "other")
-    shown.append(other(images, other.draw(1, 40), np.arange(40)))
+    shown.append(looked_at(other, images, 1, np.arange(40)))
     assert len({view.tobytes() for view in (*shown, images)}) == 5
 
 
@@ -167,4 +172,17 @@ def test_a_view_has_the_steps_that_the_settings_ask_for(
 def test_a_view_without_steps_is_the_picture() -> None:
     images = pictures(6)
     view = View([], seed=0)
-    assert np.array_equal(view(images, view.draw(1, 6), np.arange(6)), images)
+    assert np.array_equal(looked_at(view, images, 1, np.arange(6)), images)
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_view_of_a_batch_stays_on_the_device_and_waits_for_nothing(name: str) -> None:
+    """On torch's device without memory: a number that comes back to the processor, and a mixture, raise there."""
+    device, view = torch.device("meta"), View([STEPS[name]], seed=0)
+    images, rows = torch.from_numpy(pictures(9)).to(device), torch.arange(9, device=device)
+    if not view.of_batch:
+        with pytest.raises((RuntimeError, NotImplementedError)):
+            view(images, view.draw(1, 9, device), rows)
+        return
+    seen = view(images, view.draw(1, 9, device), rows)
+    assert (seen.device, seen.shape, seen.dtype) == (device, images.shape, torch.uint8)

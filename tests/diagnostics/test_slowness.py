@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from pawprint.data.batches import Batch
-from pawprint.diagnostics.gradient_norm import gradient_norm
+from pawprint.diagnostics.gradient_norm import gradient_norm, gradient_norms
 from pawprint.diagnostics.slowness import verdicts
 from pawprint.errors import PawprintError
 from pawprint.training.diagnose import Diagnostics
@@ -69,7 +69,14 @@ def train(case: Case, batch_size: int = 16) -> tuple[pd.DataFrame, pd.DataFrame]
         optimizer.zero_grad()
         loss = mean_loss(model, Batch(tilts[drawn], labels[drawn])).total
         loss.backward()
-        rows.append({"step": step, "training_loss": loss.item(), "learning_rate": case.lr, **gradient_norm(model)})
+        rows.append(
+            {
+                "step": step,
+                "training_loss": loss.item(),
+                "learning_rate": case.lr,
+                **gradient_norm(gradient_norms(model)),
+            }
+        )
         optimizer.step()
         if diagnosis:
             diagnosis.see_step(model)

@@ -284,7 +284,7 @@ def test_half_precision_measures_and_clips_gradients_of_the_loss_itself(
     data: Data, spec: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a processor, which torch can scale for, too: with what an accelerator would be given."""
-    monkeypatch.setattr(variant, "fabric_for", lambda spec: half_precision("cpu", "cpu"))
+    monkeypatch.setattr(variant, "fabric_for", lambda spec: half_precision(spec, "cpu"))
     plain, half = replace(spec, optimizer="sgd", lr=0.1, clip_norm=0.05), replace(spec, optimizer="sgd", lr=0.1)
     trained = run(plain, data)
     assert trained.state.scaler is not None

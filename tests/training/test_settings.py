@@ -73,6 +73,7 @@ OTHER: dict[str, tuple[dict[str, Any], Any]] = {
     "mixing": ({}, "mixup"),
     "mixing_alpha": ({"mixing": "mixup"}, 0.2),
     "precision": ({}, "bf16-mixed"),
+    "compile": ({}, True),
     "diagnostics": ({}, ("weight_gradients",)),
     "diagnose_every_steps": ({"diagnostics": ("weight_gradients",)}, 3),
 }
@@ -82,6 +83,7 @@ SAID_ELSEWHERE = {
     "distill_weight": "objectives/test_distill.py",
     "select_on": "test_loop.py, test_the_best_epoch_is_chosen_on_val",
     "accelerator": "test_an_accelerator_that_is_not_there_is_an_error",
+    **dict.fromkeys(("devices", "num_nodes", "strategy"), "test_processes.py"),
     "threads": "test_threads_are_those_of_the_settings",
 }
 

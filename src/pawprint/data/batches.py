@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import cache, cached_property, lru_cache, partial
 from itertools import count
 from typing import Any
 
@@ -12,13 +12,15 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from pawprint.data.views import Drawn, View, unlabelled_views, view_of
+from pawprint.data.share import WHOLE, Share
+from pawprint.data.views import CPU, Parameters, View, unlabelled_views, view_of
 from pawprint.errors import SettingsError
 from pawprint.interruption import end_with
 from pawprint.seeding import generator
 from pawprint.types import Data, RunSpec, Split
 
 MOST_BYTES_IN_MEMORY = 10**9  # of a train set that is kept as a model sees it: 300,000 pictures of 28 x 28 grey pixels
+SHARE_OF_DEVICE = 0.5  # of an accelerator's free memory that pictures may take; the rest is the model's
 CHUNK = 1024  # pictures standardized together
 
 
@@ -45,27 +47,38 @@ class Batch:
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
         """The same examples on a device, as tensors go there."""
-        on_device = partial(_to, device=device, non_blocking=non_blocking)
+        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "Batch":
+        """The same examples where an accelerator can fetch them while others are computed with; DataLoader asks."""
+        return self._each(torch.Tensor.pin_memory)
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
+        def of(tensor: torch.Tensor | None) -> Any:
+            return None if tensor is None else change(tensor)
+
         pictures = self.unlabelled
         if pictures is not None:
-            pictures = Unlabelled(*map(on_device, (pictures.weak, pictures.strong, pictures.labels)))
-        return Batch(on_device(self.images), on_device(self.labels), on_device(self.soft_labels), pictures)
+            pictures = Unlabelled(*map(of, (pictures.weak, pictures.strong, pictures.labels)))
+        return Batch(of(self.images), of(self.labels), of(self.soft_labels), pictures)
 
 
-def _to(tensor: torch.Tensor | None, device: torch.device, non_blocking: bool) -> Any:
-    return None if tensor is None else tensor.to(device, non_blocking=non_blocking)
-
-
-def unit_range(images: np.ndarray) -> torch.Tensor:
+def unit_range(images: np.ndarray | torch.Tensor) -> torch.Tensor:
     """(B, H, W, C) uint8 → (B, C, H, W) float32 in [0, 1], channels last in memory."""
-    return (torch.from_numpy(images.astype(np.float32)) / 255).permute(0, 3, 1, 2)
+    floats = images.float() if torch.is_tensor(images) else torch.from_numpy(images.astype(np.float32))
+    return (floats / 255).permute(0, 3, 1, 2)
 
 
 def standardize(images: torch.Tensor, data: Data) -> torch.Tensor:
     """[0, 1] → mean 0 and standard deviation 1 per channel, by train's statistics."""
-    mean = torch.tensor(data.mean, dtype=torch.float32, device=images.device)[:, None, None]
-    std = torch.tensor(data.std, dtype=torch.float32, device=images.device)[:, None, None]
-    return (images - mean) / std
+    return (images - _by_channel(data.mean, images.device)) / _by_channel(data.std, images.device)
+
+
+@cache
+def _by_channel(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """(C, 1, 1) float32; made once, as an accelerator is waited for when numbers go there."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=torch.float32, device=device)[:, None, None]
 
 
 class Stream:
@@ -75,9 +88,17 @@ class Stream:
     """
 
     def __init__(
-        self, split: Split, views: dict[str, View], seed: int, sampling: str = "natural", purpose: str = "order"
+        self,
+        split: Split,
+        views: dict[str, View],
+        seed: int,
+        sampling: str = "natural",
+        purpose: str = "order",
+        device: torch.device = CPU,
     ) -> None:
+        """`device`: where the pictures are kept and changed; on the processor they stay where they are."""
         self.split, self.views, self.seed, self.sampling, self.purpose = split, views, seed, sampling, purpose
+        self.device = device
         self.n_per_pass = int(self._quotas().sum()) if sampling != "natural" and len(split) else len(split)
         self._pass = lru_cache(maxsize=2)(self._drawn)  # two, as a batch may reach into the next
 
@@ -92,7 +113,7 @@ class Stream:
                 for which, quota in zip(order, self._quotas(), strict=True)]  # fmt: skip
         return chance.permutation(np.concatenate(rows))
 
-    def take(self, number: int, place: int, n: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def take(self, number: int, place: int, n: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """`n` examples from a place of a pass on: their labels (n,), and each view of their pictures (n, H, W, C)."""
         labels, views = [], []
         while n > 0:
@@ -100,16 +121,32 @@ class Stream:
             order, drawn = self._pass(number)
             rows = order[place : place + n]
             # One augmentation a picture; where pictures are repeated, one a place in the pass.
-            own = rows if self.sampling == "natural" else np.arange(place, place + len(rows))
-            images = self.split.images[rows]
-            labels.append(self.split.labels[rows])
+            own = rows if self.sampling == "natural" else torch.arange(place, place + len(rows), device=self.device)
+            images = self._pictures(rows)
+            labels.append(self._labels.index_select(0, rows))
             views.append({name: view(images, drawn[name], own) for name, view in self.views.items()})
             place, n = place + len(rows), n - len(rows)
-        return np.concatenate(labels), {name: np.concatenate([part[name] for part in views]) for name in self.views}
+        return torch.cat(labels), {name: torch.cat([part[name] for part in views]) for name in self.views}
 
-    def _drawn(self, number: int) -> tuple[np.ndarray, dict[str, list[Drawn]]]:
+    def _drawn(self, number: int) -> tuple[torch.Tensor, dict[str, list[Parameters]]]:
         n = max(len(self.split), self.n_per_pass)
-        return self.order(number), {name: view.draw(number, n) for name, view in self.views.items()}
+        drawn = {name: view.draw(number, n, self.device) for name, view in self.views.items()}
+        return torch.from_numpy(self.order(number)).to(self.device), drawn
+
+    def _pictures(self, rows: torch.Tensor) -> torch.Tensor:
+        """(n, H, W, C) uint8"""
+        if self.device == CPU:
+            return torch.from_numpy(self.split.images[rows.numpy()])
+        return self._resident.index_select(0, rows)
+
+    @cached_property
+    def _resident(self) -> torch.Tensor:
+        """All pictures (N, H, W, C) uint8, on the device."""
+        return torch.from_numpy(np.array(self.split.images)).to(self.device)
+
+    @cached_property
+    def _labels(self) -> torch.Tensor:
+        return torch.from_numpy(np.array(self.split.labels)).to(self.device)
 
     def _quotas(self) -> np.ndarray:
         """How many examples of each class a pass has, (classes,), of those that are there."""
@@ -127,6 +164,13 @@ class TrainBatches:
 
     An epoch is one pass; with `steps_per_epoch` it is as many steps, whose batches go through the set again and again.
     A last batch of a single example is left out: batch normalisation has no variance of one example.
+
+    Where the training runs in several processes, each makes its `share` of a batch, all equally large: of a last batch,
+    examples that do not divide are left out, and a share of one is, too.
+
+    On an accelerator (`device`) the pictures lie in its memory, as they were packed, and are changed there, where it
+    has room for them and the views go by batches; else batches come from the processor.
+
     With `sampling: balanced` a pass has as many examples, of every class the same number (or one more): those of
     small classes are repeated, of large ones some wait for another pass. `oversample` repeats until every class has as
     many as the largest, `undersample` takes of each as many as the smallest has.
@@ -140,51 +184,78 @@ class TrainBatches:
     Raises SettingsError for an objective that learns from unlabelled pictures where there are none.
     """
 
-    def __init__(self, data: Data, spec: RunSpec, workers: int = 0) -> None:
-        self.data, self.spec, self.workers = data, spec, workers
-        n, own = len(data.train), view_of(spec.augmentation, spec, data)
-        self.labelled = Stream(data.train, {"own": own}, spec.seed, spec.sampling)
+    def __init__(
+        self, data: Data, spec: RunSpec, workers: int = 0, device: torch.device = CPU, share: Share = WHOLE
+    ) -> None:
+        self.data, self.spec, self.share = data, spec, share
+        self.views = self._views()
+        self.device = device if self._goes_to(device) else CPU
+        self.workers = workers if self.device == CPU else 0
+        self.pinned = device.type == "cuda" and self.device == CPU
+        n, own = len(data.train), self.views["own"]
+        self.labelled = Stream(data.train, {"own": own}, spec.seed, spec.sampling, device=self.device)
         self.unlabelled = self._unlabelled() if spec.learns_unlabelled else None
-        n_per_pass = self.labelled.n_per_pass
-        once = math.ceil(n_per_pass / spec.batch_size) - (n_per_pass % spec.batch_size == 1 and n_per_pass > 1)
-        self.steps_per_epoch = (spec.steps_per_epoch if n else 0) or once
+        self.steps_per_epoch = (spec.steps_per_epoch if n else 0) or self._steps_of_pass()
         n_bytes = 4 * n * math.prod(data.image_shape)
         is_plain = not own.steps and spec.mixing == "none" and self.unlabelled is None and not spec.steps_per_epoch
-        self.in_memory = is_plain and not workers and n_bytes <= MOST_BYTES_IN_MEMORY
+        self.in_memory = is_plain and not self.workers and n_bytes <= MOST_BYTES_IN_MEMORY
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, counted from 1, from batch `start` on (to resume in the middle)."""
         batch = self._batch_in_memory(epoch) if self.in_memory else partial(self._batch_made, epoch)
         numbers = range(start, self.steps_per_epoch)
-        return made_ahead(batch, numbers, self.workers) if self.workers else map(batch, numbers)
+        return made_ahead(batch, numbers, self.workers, self.pinned) if self.workers else map(batch, numbers)
 
     def without_end(self) -> Iterator[Batch]:
         """The batches of the first epoch, of the second, and so on."""
         return (batch for epoch in count(1) for batch in self.epoch(epoch))
 
+    def _goes_to(self, device: torch.device) -> bool:
+        """Whether pictures are kept on the device and changed there."""
+        if device.type == "cpu" or not all(view.of_batch for view in self.views.values()):
+            return False
+        sets = [split for split in (self.data.train, self.data.unlabelled) if split is not None]
+        n_bytes = sum(len(split) for split in sets) * math.prod(self.data.image_shape)
+        return device.type != "cuda" or n_bytes <= SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]
+
+    def _views(self) -> dict[str, View]:
+        """What the labelled pictures become ("own"), and the unlabelled ones, where they are used."""
+        of_unlabelled = unlabelled_views(self.spec, self.data) if self.spec.learns_unlabelled else {}
+        return {"own": view_of(self.spec.augmentation, self.spec, self.data), **of_unlabelled}
+
+    def _steps_of_pass(self) -> int:
+        """How many batches go through the labelled pictures once."""
+        whole, left = divmod(self.labelled.n_per_pass, self.spec.batch_size)
+        _, last = self.share.of_batch(left)
+        return whole + (last > 1 or (last == 1 and not whole))
+
     def _batch_made(self, epoch: int, number: int) -> Batch:
         """A batch of an epoch, by its number from 0, from the packed pictures."""
         size, done = self.spec.batch_size, (epoch - 1) * self.steps_per_epoch + number
         if self.spec.steps_per_epoch:
-            labels, views = self.labelled.take(1, done * size, size)
+            first, n = self.share.of_batch(size)
+            labels, views = self.labelled.take(1, done * size + first, n)
         else:
-            labels, views = self.labelled.take(epoch, number * size, self._size(number))
+            first, n = self._own_of_pass(number)
+            labels, views = self.labelled.take(epoch, first, n)
         images = self._standardized(views["own"])
-        of_unlabelled = self._unlabelled_batch(done) if self.unlabelled else None
-        batch = Batch(images, torch.from_numpy(labels), unlabelled=of_unlabelled)
+        batch = Batch(images, labels, unlabelled=self._unlabelled_batch(done) if self.unlabelled else None)
         return batch if self.spec.mixing == "none" else self._mixed(batch, done)
 
-    def _size(self, number: int) -> int:
-        """How many examples a batch of a pass has: the last may have fewer."""
-        return min(self.spec.batch_size, self.labelled.n_per_pass - number * self.spec.batch_size)
+    def _own_of_pass(self, number: int) -> tuple[int, int]:
+        """First place and number of the examples of a batch of a pass, or of its share: the last may have fewer."""
+        place = number * self.spec.batch_size
+        first, n = self.share.of_batch(min(self.spec.batch_size, self.labelled.n_per_pass - place))
+        return place + first, n
 
     def _batch_in_memory(self, epoch: int) -> Callable[[int], Batch]:
         """How to make a batch of an epoch from the pictures as a model sees them."""
         images, labels = self._all_standardized
-        order_of_epoch = torch.from_numpy(self.labelled.order(epoch))
+        order_of_epoch = torch.from_numpy(self.labelled.order(epoch)).to(self.device)
 
         def batch(number: int) -> Batch:
-            rows = order_of_epoch[number * self.spec.batch_size : (number + 1) * self.spec.batch_size]
+            first, n = self._own_of_pass(number)
+            rows = order_of_epoch[first : first + n]
             return Batch(images.index_select(0, rows).permute(0, 3, 1, 2), labels.index_select(0, rows))
 
         return batch
@@ -196,16 +267,17 @@ class TrainBatches:
                 f"{self.spec.variant}: objective: {self.spec.objective} learns from unlabelled pictures, and there are "
                 "none: set data.labels_per_class, take data that has some, or set objective: supervised"
             ])  # fmt: skip
-        views = unlabelled_views(self.spec, self.data)
-        return Stream(self.data.unlabelled, views, self.spec.seed, purpose="unlabelled order")
+        views = {name: view for name, view in self.views.items() if name != "own"}
+        return Stream(self.data.unlabelled, views, self.spec.seed, purpose="unlabelled order", device=self.device)
 
     def _unlabelled_batch(self, done: int) -> Unlabelled:
         """The pictures beside the labelled ones of the step after `done`."""
         assert self.unlabelled is not None
-        n = self.spec.unlabelled_ratio * self.spec.batch_size
-        labels, views = self.unlabelled.take(1, done * n, n)
+        of_step = self.spec.unlabelled_ratio * self.spec.batch_size
+        first, n = self.share.of_batch(of_step)
+        labels, views = self.unlabelled.take(1, done * of_step + first, n)
         shown = {name: self._standardized(images) for name, images in views.items()}
-        return Unlabelled(shown["weak"], shown.get("strong"), torch.from_numpy(labels))
+        return Unlabelled(shown["weak"], shown.get("strong"), labels)
 
     def _mixed(self, batch: Batch, done: int) -> Batch:
         """Every picture mixed with the next one, and their labels: Mixup (arXiv 1710.09412), CutMix (1905.04899)."""
@@ -218,7 +290,7 @@ class TrainBatches:
             images, soft_labels = mix(batch.images, batch.labels)
         return replace(batch, images=images, soft_labels=soft_labels)
 
-    def _standardized(self, images: np.ndarray) -> torch.Tensor:
+    def _standardized(self, images: torch.Tensor) -> torch.Tensor:
         return standardize(unit_range(images), self.data)
 
     @cached_property
@@ -226,7 +298,7 @@ class TrainBatches:
         """All pictures (N, H, W, C) float32, and their labels (N,) int64."""
         split = self.data.train
         images = [standardize(part, self.data).permute(0, 2, 3, 1) for part, _ in in_order(split, CHUNK)]
-        return torch.cat(images), torch.from_numpy(np.array(split.labels))
+        return torch.cat(images).to(self.device), torch.from_numpy(np.array(split.labels)).to(self.device)
 
 
 class _Batches(Dataset[Batch]):
@@ -237,8 +309,11 @@ class _Batches(Dataset[Batch]):
         return self.batch(number)
 
 
-def made_ahead(batch: Callable[[int], Batch], numbers: range, workers: int) -> Iterator[Batch]:
-    """`batch` of each of the numbers, in their order, by `workers` processes that end with this one."""
+def made_ahead(batch: Callable[[int], Batch], numbers: range, workers: int, pinned: bool = False) -> Iterator[Batch]:
+    """`batch` of each of the numbers, in their order, by `workers` processes that end with this one.
+
+    `pinned`: in memory that an accelerator fetches from while it computes.
+    """
     parent = os.getpid()
     return iter(
         DataLoader(
@@ -247,6 +322,7 @@ def made_ahead(batch: Callable[[int], Batch], numbers: range, workers: int) -> I
             batch_size=None,  # they are batches already
             collate_fn=_as_it_is,
             num_workers=workers,
+            pin_memory=pinned,
             generator=torch.Generator(),  # the workers' seed is not to be drawn from the training's generator
             multiprocessing_context="fork",
             worker_init_fn=lambda _: end_with(parent),
@@ -264,8 +340,9 @@ def _cycled(rows: np.ndarray, n: int, chance: np.random.Generator) -> np.ndarray
     return np.concatenate([chance.permutation(rows) for _ in range(rounds)])[:n] if n else rows[:0]
 
 
-def in_order(split: Split, batch_size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """All of a split: pictures (B, C, H, W) float32 in [0, 1], not standardized, and labels (B,)."""
-    for start in range(0, len(split), batch_size):
-        rows = slice(start, start + batch_size)
+def in_order(split: Split, batch_size: int, of: slice = slice(None)) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """All of a split, or a part: pictures (B, C, H, W) float32 in [0, 1], not standardized, and labels (B,)."""
+    first, last, _ = of.indices(len(split))
+    for start in range(first, last, batch_size):
+        rows = slice(start, min(start + batch_size, last))
         yield unit_range(split.images[rows]), torch.from_numpy(np.array(split.labels[rows]))

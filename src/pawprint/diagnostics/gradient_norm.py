@@ -5,41 +5,56 @@ of each parameter's gradient; reported as their mean over parameters (the assign
 norm of all gradients together (what clipping bounds).
 
 In which layer first? `layer_gradients` has the root mean square of each layer's gradients: a norm grows with the
-number of weights, so that a wide layer's would stand above a narrow one's in a network where nothing is wrong.
+number of weights, so that a wide layer's would stand above a narrow one's in a network where nothing is wrong. It is
+made from the same norms, so that it costs next to nothing.
 """
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from pawprint.diagnostics.layers import gradients
 from pawprint.types import GRADIENT
 
 
-def gradient_norm(model: nn.Module) -> dict[str, float]:
+@dataclass(frozen=True)
+class GradientNorms:
+    """Of the parameters that have a gradient, in the model's order. The norms may still be under way on a device."""
+
+    layers: Sequence[str]  # which each parameter belongs to
+    sizes: Sequence[int]  # numbers in each
+    norms: torch.Tensor  # (P,) L2
+
+
+def gradient_norms(model: nn.Module) -> GradientNorms:
+    """As backward left them; nothing is waited for."""
+    having = [(name.rpartition(".")[0], p.grad) for name, p in model.named_parameters() if p.grad is not None]
+    norms = [torch.linalg.vector_norm(gradient) for _, gradient in having]
+    return GradientNorms(
+        [layer for layer, _ in having],
+        [gradient.numel() for _, gradient in having],
+        torch.stack(norms) if norms else torch.empty(0),
+    )
+
+
+def gradient_norm(of: GradientNorms) -> dict[str, float]:
     """`gradient_norm_mean` and `gradient_norm_total` of the gradients that are there; NaN if there are none."""
-    norms = [torch.linalg.vector_norm(p.grad) for p in model.parameters() if p.grad is not None]
+    norms = of.norms.tolist()
     if not norms:
-        return {"gradient_norm_mean": float("nan"), "gradient_norm_total": float("nan")}
-    stacked = torch.stack(norms).double()
-    total = torch.linalg.vector_norm(stacked)
-    return {"gradient_norm_mean": stacked.mean().item(), "gradient_norm_total": total.item()}
+        return {"gradient_norm_mean": math.nan, "gradient_norm_total": math.nan}
+    return {"gradient_norm_mean": math.fsum(norms) / len(norms), "gradient_norm_total": math.hypot(*norms)}
 
 
-def layer_gradients(model: nn.Module) -> dict[str, float]:
+def layer_gradients(of: GradientNorms) -> dict[str, float]:
     """`gradient_of_layer_<name>`: the root mean square over a layer's weights and biases, in the model's order.
 
     A layer without a gradient is left out.
     """
-    of_layers = gradients(model)
-    sizes = {name: sum(tensor.numel() for tensor in tensors) for name, tensors in of_layers.items()}
-    device = next((tensors[0].device for tensors in of_layers.values()), None)
-    # Taken once: asking for new memory at each layer costs most of the time.
-    squares = torch.empty(max(sizes.values(), default=0), dtype=torch.float64, device=device)
-    return {GRADIENT + name: _root_mean_square(tensors, squares[: sizes[name]]) for name, tensors in of_layers.items()}
-
-
-def _root_mean_square(tensors: list[torch.Tensor], squares: torch.Tensor) -> float:
-    """`squares` is where they are worked out, as many as there are values."""
-    for tensor, own in zip(tensors, squares.split([tensor.numel() for tensor in tensors]), strict=True):
-        own.view(tensor.shape).copy_(tensor)
-    return squares.square_().mean().sqrt().item()
+    norms: dict[str, list[float]] = {}
+    sizes: dict[str, int] = {}
+    for layer, size, norm in zip(of.layers, of.sizes, of.norms.tolist(), strict=True):
+        norms.setdefault(layer, []).append(norm)
+        sizes[layer] = sizes.get(layer, 0) + size
+    return {GRADIENT + layer: math.hypot(*own) / math.sqrt(sizes[layer]) for layer, own in norms.items()}

@@ -1,6 +1,6 @@
 """When the model says it is 90 % sure, is it right 90 % of the time?
 
-Method: the expected calibration error (ECE; Naeini et al. 2015, AAAI; Guo et al., arXiv 1706.04599), torchmetrics':
+Method: the expected calibration error (ECE; Naeini et al. 2015, AAAI; Guo et al., arXiv 1706.04599):
 test pictures are put in `n_bins` equal bins by the probability of the predicted class, and the bins' |accuracy -
 mean probability| averaged by their share of pictures. Also the signed gap, mean probability less accuracy (above 0:
 over-confident), and the temperature that fits val best: logits divided by it have the smallest cross-entropy
@@ -15,7 +15,6 @@ Weather and Forecasting 22:651).
 from typing import Annotated
 
 import numpy as np
-import torch
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as validated
 from scipy.optimize import minimize_scalar
@@ -77,12 +76,8 @@ def run(subject: ProbeSubject, settings: Settings) -> Finding:
 
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray, n_bins: int) -> float:
     """ECE of probabilities (N, K), a share."""
-    from torchmetrics.functional.classification import multiclass_calibration_error  # its import takes a second
-
-    ece = multiclass_calibration_error(
-        torch.from_numpy(probabilities), torch.from_numpy(labels), probabilities.shape[1], n_bins=n_bins, norm="l1"
-    )
-    return float(ece)
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    return _error(_which_bin(confidence, n_bins), right - confidence.astype(float), n_bins)
 
 
 def at_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
@@ -108,8 +103,13 @@ def error_by_chance(confidence: np.ndarray, n_bins: int, n_draws: int) -> float:
     errors = []
     for _ in range(n_draws):
         excess = (chance.random(len(confidence)) < confidence) - confidence.astype(float)
-        errors.append(np.abs(np.bincount(which, weights=excess, minlength=n_bins)).sum() / len(confidence))
+        errors.append(_error(which, excess, n_bins))
     return float(np.quantile(errors, 0.95))
+
+
+def _error(which: np.ndarray, excess: np.ndarray, n_bins: int) -> float:
+    """Mean over pictures of |accuracy - mean probability| of their bin; `excess`: right or not, less probability."""
+    return float(np.abs(np.bincount(which, weights=excess, minlength=n_bins)).sum() / len(which))
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:

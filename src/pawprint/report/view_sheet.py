@@ -20,11 +20,11 @@ def view_sheet(spec: RunSpec, data: Data) -> dict[str, np.ndarray]:
     """Name of a view → pictures (n, passes, H, W, C) uint8: as they are, then each view that the training makes."""
     labels, first = np.unique(data.train.labels, return_index=True)
     rows = first[:: max(1, len(labels) // N_PICTURES)][:N_PICTURES]
-    images = data.train.images[rows]
-    sheet = {"as it is": images[:, None]}
+    images, own = torch.from_numpy(data.train.images[rows]), torch.from_numpy(rows)
+    sheet = {"as it is": images.numpy()[:, None]}
     for title, view in views(spec, data).items():
         drawn = [view.draw(number, len(data.train)) for number in range(1, N_PASSES + 1)]
-        sheet[title] = np.stack([view(images, of_pass, rows) for of_pass in drawn], axis=1)
+        sheet[title] = torch.stack([view(images, of_pass, own) for of_pass in drawn], dim=1).numpy()
     return sheet | ({spec.mixing: mixed(spec, data, len(rows))} if spec.mixing != "none" else {})
 
 

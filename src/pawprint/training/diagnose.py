@@ -13,7 +13,7 @@ from pawprint.data.batches import Batch, standardize, unit_range
 from pawprint.diagnostics.activations import Activations
 from pawprint.diagnostics.curvature import curvature, curvature_along_step, stability_bound
 from pawprint.diagnostics.gradient_noise import gradient_noise
-from pawprint.diagnostics.gradient_norm import layer_gradients
+from pawprint.diagnostics.gradient_norm import GradientNorms, layer_gradients
 from pawprint.diagnostics.histograms import Histograms, histograms
 from pawprint.diagnostics.layer_updates import layer_updates
 from pawprint.diagnostics.layers import Weights, change, copied, gradients, weights
@@ -114,9 +114,9 @@ def diagnostics_of(spec: RunSpec, data: Data, objective: Objective, device: torc
     return Diagnostics(spec, objective, batch, len(data.train))
 
 
-def gradients_by_layer(spec: RunSpec, model: nn.Module) -> dict[str, float]:
-    """Of the batch just learned from; empty where the settings do not ask for them."""
-    return layer_gradients(bare(model)) if OF_EACH_STEP in spec.diagnostics else {}
+def gradients_by_layer(spec: RunSpec, norms: GradientNorms) -> dict[str, float]:
+    """Of the batch learned from; empty where the settings do not ask for them."""
+    return layer_gradients(norms) if OF_EACH_STEP in spec.diagnostics else {}
 
 
 def is_due(spec: RunSpec, step: int) -> bool:

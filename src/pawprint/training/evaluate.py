@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from pawprint.data.batches import in_order, standardize
+from pawprint.data.share import WHOLE, Share
 from pawprint.types import Data, Evaluation, Split
 
 BATCH_SIZE = 256  # fixed, so that the same weights give the same bytes wherever they are evaluated
@@ -30,6 +31,8 @@ def log_probabilities(model: nn.Module, batches: Iterable[torch.Tensor], data: D
     """What `model` makes of pictures (B, C, H, W) in [0, 1], (N, K) float64; it is put back as it was."""
     with eval_mode(model):
         logits = [model(standardize(images, data)).cpu() for images in batches]
+    if not logits:  # of few pictures a process may have none
+        return torch.empty(0, len(data.class_names), dtype=torch.float64)
     return torch.cat(logits).double().log_softmax(dim=1)
 
 
@@ -38,18 +41,20 @@ def evaluate(
     split: Split,
     data: Data,
     alter: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    share: Share = WHOLE,
 ) -> Evaluation:
     """The scores and probabilities of `model`, in eval mode and put back as it was.
 
     Balanced accuracy and macro-F1 are means over the classes that the split holds.
 
-    `alter` changes the pictures (B, C, H, W), in [0, 1], before they are standardized: what a probe does.
+    `alter` changes the pictures (B, C, H, W), in [0, 1], before they are standardized: what a probe does. Of several
+    processes each looks at its `share`, and has the result of all.
     """
     from sklearn.metrics import precision_recall_fscore_support  # seconds, which predicting does without
 
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    batches = (images.to(device) for images, _ in in_order(split, BATCH_SIZE))
-    answers = log_probabilities(model, map(alter, batches) if alter else batches, data)
+    batches = (images.to(device) for images, _ in in_order(split, BATCH_SIZE, share.of_all(len(split))))
+    answers = share.joined(log_probabilities(model, map(alter, batches) if alter else batches, data))
     labels = torch.from_numpy(np.array(split.labels))
     predictions = answers.argmax(dim=1)
     _, recall, f1, _ = precision_recall_fscore_support(

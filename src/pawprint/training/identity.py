@@ -42,7 +42,7 @@ def code_hash() -> str:
 
 def versions() -> dict[str, str]:
     """What the numbers depend on beside our own code."""
-    packages = ("torch", "torchvision", "lightning", "numpy")
+    packages = ("torch", "torchvision", "lightning-fabric", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 

@@ -1,4 +1,8 @@
-"""The loop. There is one, and every objective, model and study goes through it."""
+"""The loop. There is one, and every objective, model and study goes through it.
+
+A step's numbers are told when it is done. On an accelerator that would make it wait for each step; there they are told
+at the end of an epoch, when a state is saved or a diagnosis made, and a loss that is not finite is found then.
+"""
 
 import math
 import time
@@ -7,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from torch import nn
 from torch.nn.utils import clip_grad_norm_
 
 from pawprint.data.batches import Batch, TrainBatches
-from pawprint.diagnostics.gradient_norm import gradient_norm
+from pawprint.data.share import Share
+from pawprint.diagnostics.gradient_norm import GradientNorms, gradient_norm, gradient_norms
 from pawprint.diagnostics.histograms import Histograms
 from pawprint.interruption import uninterrupted
 from pawprint.objectives import Objective, build_objective
@@ -21,6 +26,7 @@ from pawprint.training.arithmetic import bare, unscale
 from pawprint.training.diagnose import Diagnosis, Diagnostics, diagnostics_of, gradients_by_layer, is_due
 from pawprint.training.evaluate import evaluate
 from pawprint.training.history import History
+from pawprint.training.processes import draw_apart, mean_of_all, same_statistics, share_of, sum_of_all
 from pawprint.training.schedules import Schedule
 from pawprint.types import SCORES, Data, RunSpec, TrainState
 
@@ -43,6 +49,19 @@ class Best:
         return val[name] < self.val[name] if name == "loss" else val[name] > self.val[name]
 
 
+@dataclass(frozen=True)
+class Taken:
+    """A step that is to be told of; on an accelerator its numbers may still be under way."""
+
+    step: int
+    epoch: int
+    examples_seen: int
+    learning_rate: float
+    values: torch.Tensor  # (1 + parts,) the loss and its parts
+    norms: GradientNorms
+    of_classes: dict[str, torch.Tensor]
+
+
 @dataclass
 class Training:
     """One training under way: what the loop works on."""
@@ -57,18 +76,30 @@ class Training:
     best: Best = field(default_factory=Best)
     teacher: nn.Module | None = None  # whose answers are learned (objective: distill)
     diverged: str = ""  # why it ended early, if it did
+    untold: list[Taken] = field(default_factory=list)  # steps, in their order
+
+    @property
+    def waits_for_steps(self) -> bool:
+        """Whether each step is told of when it is done."""
+        return self.fabric.device.type == "cpu"
 
     @property
     def evaluated(self) -> nn.Module:
         """What validation judges and the checkpoint keeps: the average of the weights, where there is one."""
         return self.state.ema.module if self.state.ema else bare(self.state.model)
 
+    @property
+    def share(self) -> Share:
+        """Which of the work is this process's."""
+        return share_of(self.fabric)
+
     def is_stale(self, epoch: int) -> bool:
         """Whether `patience_epochs` have passed without a better value of `select_on`."""
         return 0 < self.spec.patience_epochs <= epoch - self.best.epoch
 
     def state_dict(self) -> dict[str, Any]:
-        """All that `load_state_dict` needs to go on to the same bytes."""
+        """All that `load_state_dict` needs to go on to the same bytes, of a training all of whose steps are told of."""
+        assert not self.untold, "tell() comes first"
         return {
             "training": checkpoint.training_state(self.state),
             "history": self.history.state_dict(),
@@ -113,11 +144,15 @@ def run(
             break
         for batch in t.batches.epoch(epoch + 1, start):
             diagnosed_step(t, objective, batch, log_step, diagnostics, log_histograms)
-            if t.diverged:
-                break
             if time.monotonic() - saved_at >= save_every_seconds:
+                with uninterrupted():
+                    tell(t, log_step)
                 save()
                 saved_at = time.monotonic()
+            if t.diverged:
+                break
+        with uninterrupted():
+            tell(t, log_step)
     save()
 
 
@@ -148,24 +183,24 @@ def train_step(
 ) -> None:
     """Learn from one batch; a loss that is not finite ends the training instead."""
     state = t.state
-    terms = objective(state.model, batch.to(t.fabric.device))
+    draw_apart(t.share, t.spec.seed, state.step)
+    terms = objective(state.model, batch.to(t.fabric.device, non_blocking=True))
     t.fabric.backward(terms.total)
     if state.scaler:
         unscale(state.scaler, state.optimizer)
-    norms = gradient_norm(state.model)  # as backward left them: before clipping
+    norms = gradient_norms(bare(state.model))  # as backward left them: before clipping
     if diagnosis:
         diagnosis.see_gradients(state.model)
-    loss, rate = terms.total.item(), state.optimizer.param_groups[0]["lr"]
-    state.examples_seen += len(batch)
-    epoch = state.step // t.batches.steps_per_epoch + 1
-    row = t.history.add_step(step=state.step + 1, epoch=epoch, examples_seen=state.examples_seen,
-                             training_loss=loss, learning_rate=rate, **norms,
-                             **{name: terms.parts[name].item() for name in t.spec.parts})  # fmt: skip
-    log_step(row, state.step + 1)
-    t.history.add_counts(epoch, terms.of_classes)
-    t.history.add_diagnostics(state.step + 1, state.examples_seen, gradients_by_layer(t.spec, state.model))
-    if not math.isfinite(loss):
-        t.diverged = _why(t, loss)
+    state.examples_seen += t.share.size * len(batch)
+    values = torch.stack([terms.total.detach(), *(terms.parts[name] for name in t.spec.parts)])
+    t.untold.append(Taken(
+        state.step + 1, state.step // t.batches.steps_per_epoch + 1, state.examples_seen,
+        state.optimizer.param_groups[0]["lr"], mean_of_all(values, t.fabric), norms,
+        sum_of_all(terms.of_classes, t.fabric),
+    ))  # fmt: skip
+    if t.waits_for_steps or diagnosis:
+        tell(t, log_step)
+    if t.diverged:
         return
     if t.spec.clip_norm:
         clip_grad_norm_(state.model.parameters(), t.spec.clip_norm)
@@ -177,15 +212,38 @@ def train_step(
     state.step += 1
 
 
+def tell(t: Training, log_step: Log) -> None:
+    """Write down the steps that are not yet, and log them, up to one whose loss is not finite, which ends the training.
+
+    What was done after that one counts as not done.
+    """
+    told, t.untold = t.untold, []
+    for taken in told:
+        loss, *parts = taken.values.tolist()
+        row = t.history.add_step(
+            step=taken.step, epoch=taken.epoch, examples_seen=taken.examples_seen, training_loss=loss,
+            learning_rate=taken.learning_rate, **gradient_norm(taken.norms),
+            **dict(zip(t.spec.parts, parts, strict=True)),
+        )  # fmt: skip
+        log_step(row, taken.step)
+        t.history.add_counts(taken.epoch, taken.of_classes)
+        t.history.add_diagnostics(taken.step, taken.examples_seen, gradients_by_layer(t.spec, taken.norms))
+        if not math.isfinite(loss):
+            t.diverged = _why(t, loss)
+            t.state.step, t.state.examples_seen = taken.step - 1, taken.examples_seen
+            return
+
+
 def end_epoch(t: Training, epoch: int, log_epoch: Log) -> None:
     """Measure on val, keep the weights if they are the best so far, and step a schedule that goes by epochs.
 
     What is measured on other splits is drawn, and chooses nothing.
     """
-    result = evaluate(t.evaluated, t.data.val, t.data)
+    same_statistics(t.evaluated, t.fabric)
+    result = evaluate(t.evaluated, t.data.val, t.data, share=t.share)
     scores = {f"val_{name}": value for name, value in result.scores.items()}
     for split in t.spec.epoch_curves:
-        scores[f"{split}_accuracy"] = evaluate(t.evaluated, getattr(t.data, split), t.data).accuracy
+        scores[f"{split}_accuracy"] = evaluate(t.evaluated, getattr(t.data, split), t.data, share=t.share).accuracy
     with uninterrupted():
         row = t.history.add_epoch(epoch=epoch, step=t.state.step, examples_seen=t.state.examples_seen, **scores)
         if t.best.is_beaten_by(result.scores, t.spec.select_on):

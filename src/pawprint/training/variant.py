@@ -1,11 +1,12 @@
 """A variant's trainings, one after the other in one process: resumed where they were left, written when done."""
 
 import math
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import nn
@@ -27,6 +28,7 @@ from pawprint.training.evaluate import evaluate
 from pawprint.training.history import History
 from pawprint.training.identity import identity, versions
 from pawprint.training.optimizers import build_optimizer
+from pawprint.training.processes import normalizing_together, share_of, started
 from pawprint.training.resumable import Resumable
 from pawprint.training.schedules import build_schedule
 from pawprint.training.starting import told_by_setting
@@ -53,7 +55,10 @@ def train_variant(
     `start`: the file of weights that pretrained runs begin with. A process that trains the same is waited for; raises
     PawprintError where one that trains something else writes to `outputs`.
     """
+    share = started(specs)
     states = [Resumable(spec, identity(spec, data, start)) for spec in specs]
+    if share.rank:
+        return _followed(specs, data, states, start, conduct)
     records: list[RunRecord] = []
     with ExitStack() as locks:
         for state in states:
@@ -69,6 +74,16 @@ def train_variant(
         for state in states:
             state.forget()
     return records
+
+
+def _followed(
+    specs: list[RunSpec], data: Data, states: list[Resumable], start: Path | None, conduct: Conduct
+) -> NoReturn:
+    """Train beside rank 0, which alone writes, and end."""
+    silent = replace(conduct, trackers=(), save_every_seconds=math.inf)
+    for spec, state in zip(specs, states, strict=True):
+        train_run(spec, data, silent, state, start)
+    sys.exit(0)
 
 
 @contextmanager
@@ -96,7 +111,8 @@ def train_run(
     """One training, from its saved state if there is one; test is evaluated once, at the very end."""
     with told_by_setting(spec, data, conduct.workers):
         training = set_up(spec, data, start, conduct.workers, given)
-    saved = state.load()
+    leads = training.share.rank == 0
+    saved = training.fabric.broadcast(state.load() if leads else None)
     if saved is not None:
         training.load_state_dict(saved)
     total = spec.epochs * training.batches.steps_per_epoch
@@ -119,13 +135,15 @@ def train_run(
                 reporter.say(line)
 
         def save() -> None:
-            state.save(training.state_dict())
+            if leads:
+                state.save(training.state_dict())
 
         try:
             with told_by_setting(spec, data, conduct.workers):
                 loop.run(training, log_step, log_epoch, save, conduct.save_every_seconds, tracker.log_histograms)
                 record = _record(training, state.id)
         except Interrupted as stop:
+            loop.tell(training, log_step)
             save()
             reporter.say(f"{stop} at step {training.state.step} of {total}; {state.how_to_go_on}")
             raise
@@ -141,12 +159,13 @@ def set_up(
     """Everything a training needs, at its starting point; SettingsError where settings and data do not fit."""
     fabric, scaler = fabric_for(spec)
     seed_run(spec.seed, spec.threads)
-    batches = TrainBatches(data, spec, workers)
+    batches = TrainBatches(data, spec, workers, fabric.device, share_of(fabric))
     if batches.steps_per_epoch == 0:
         raise SettingsError([f"{spec.variant}: the training set is empty"])
     model = starting_model(spec, data, start) if given.network is None else given.network
+    model = normalizing_together(model, fabric)
     optimizer = build_optimizer(spec, model)
-    model, optimizer = fabric.setup(model, optimizer)
+    model, optimizer = fabric.setup(cast(nn.Module, torch.compile(model)) if spec.compile else model, optimizer)
     schedule = build_schedule(spec, optimizer.optimizer, spec.epochs * batches.steps_per_epoch)
     ema = _averaged(bare(model), spec.ema_decay) if spec.ema_decay else None
     state = TrainState(model, optimizer, schedule.scheduler, 0, 0, ema, scaler)
@@ -173,7 +192,7 @@ def _retell(training: loop.Training, tracker: Trackers) -> None:
 def _record(training: loop.Training, identity: str) -> RunRecord:
     spec, best = training.spec, training.best
     training.state.model.load_state_dict(best.weights)
-    test = evaluate(bare(training.state.model), training.data.test, training.data)
+    test = evaluate(bare(training.state.model), training.data.test, training.data, share=training.share)
     device = training.fabric.device
     return RunRecord(
         id=identity,
