@@ -70,14 +70,17 @@ def mean_of_all(values: torch.Tensor, fabric: Fabric) -> torch.Tensor:
     """Of a loss and its parts (n,): the loss's mean over the processes, the others' over those that have one."""
     if fabric.world_size == 1:
         return values
-    gathered = torch.as_tensor(fabric.all_gather(values))  # (processes, n)
+    each = [torch.empty_like(values) for _ in range(fabric.world_size)]
+    distributed.all_gather(each, values)
+    gathered = torch.stack(each)  # (processes, n)
     return torch.cat([gathered[:, :1].mean(dim=0), gathered[:, 1:].nanmean(dim=0)])
 
 
 def sum_of_all(counts: dict[str, torch.Tensor], fabric: Fabric) -> dict[str, torch.Tensor]:
-    if fabric.world_size == 1:
-        return counts
-    return {name: torch.as_tensor(fabric.all_reduce(values, reduce_op="sum")) for name, values in counts.items()}
+    """The counts, in place, over all processes."""
+    for values in counts.values() if fabric.world_size > 1 else ():
+        distributed.all_reduce(values)
+    return counts
 
 
 def same_statistics(model: nn.Module, fabric: Fabric) -> None:

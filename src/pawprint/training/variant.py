@@ -2,6 +2,7 @@
 
 import math
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from pawprint import atomic, interruption, paths
 from pawprint.data.batches import TrainBatches
 from pawprint.errors import PawprintError, SettingsError
-from pawprint.interruption import Interrupted
+from pawprint.interruption import GRACE_SECONDS, Interrupted
 from pawprint.locks import Lock
 from pawprint.models import starting_model
 from pawprint.params import spec_as_dict
@@ -81,8 +82,12 @@ def _followed(
 ) -> NoReturn:
     """Train beside rank 0, which alone writes, and end."""
     silent = replace(conduct, trackers=(), save_every_seconds=math.inf)
-    for spec, state in zip(specs, states, strict=True):
-        train_run(spec, data, silent, state, start)
+    try:
+        for spec, state in zip(specs, states, strict=True):
+            train_run(spec, data, silent, state, start)
+    except RuntimeError:
+        time.sleep(GRACE_SECONDS)  # where rank 0 has stopped, this process ends now without a word: `end_with`
+        raise
     sys.exit(0)
 
 
@@ -158,6 +163,8 @@ def set_up(
 ) -> loop.Training:
     """Everything a training needs, at its starting point; SettingsError where settings and data do not fit."""
     fabric, scaler = fabric_for(spec)
+    if spec.n_processes > 1:
+        fabric.launch()  # the others run already: `started`
     seed_run(spec.seed, spec.threads)
     batches = TrainBatches(data, spec, workers, fabric.device, share_of(fabric))
     if batches.steps_per_epoch == 0:
