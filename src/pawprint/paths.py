@@ -50,6 +50,7 @@ TRAINING_CODE = (
     "data/batches.py",
     "data/index.py",
     "data/prepared.py",
+    "data/share.py",
     "data/views.py",
     "diagnostics/activation_functions.py",
     "diagnostics/activations.py",

@@ -52,7 +52,6 @@ STUDIES = {
 READERS = ("fetch", "prepare", "check", "train", "compare", "pretrain", "start", "probe")  # beside `resolve`
 OF_A_VARIANT = ("train", "test", "probe")
 LARGE_BYTES = 10_000_000  # of a file that is known by its size
-TOLD_BY = {"questions": "there is no question"}  # what is gone from there is missed by who names it: `asks`, `asks_zh`
 LONGEST_MESSAGE = 20_000  # characters: 50 faults that list the valid names
 NOT_PREPARED = "no data.json; run `dvc repro prepare` first"  # where sound settings end in a folder without data
 OPTIONS = [
@@ -109,8 +108,7 @@ def refused(done: Done, before: dict[str, str], folder: Folder, named: str, name
         return f"no message, a long one or a traceback: {done.stderr[:500]}"
     if not all(named in line or line.startswith("… and") for line in lines):
         return f"a line that does not name {named}: {done.stderr[:500]}"
-    words = [*names, *(TOLD_BY[name] for name in names if name in TOLD_BY)]
-    said = (word[:20] in done.stderr or repr(word)[1:15] in done.stderr for word in words)
+    said = (word[:20] in done.stderr or repr(word)[1:15] in done.stderr for word in names)
     if names and not any(said) and "line " not in done.stderr:
         return f"names none of {names}: {done.stderr[:500]}"
     return _changed(before, folder)
