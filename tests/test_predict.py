@@ -422,7 +422,7 @@ def test_a_checkpoint_is_answered_without_onnx_and_nothing_without_need_for_torc
     code = (
         "import sys; from pawprint.predict import predict; from pathlib import Path;"
         "predict([Path('a.png')], sys.argv[1]);"
-        "print([name for name in ('onnx', 'onnxruntime', 'torchvision', 'lightning') if name in sys.modules])"
+        "print([name for name in ('onnx', 'onnxruntime', 'torchvision', 'lightning_fabric') if name in sys.modules])"
     )
     command = [sys.executable, "-c", code, str(digits / "models/train/baseline/baseline-s0")]
     environment = os.environ | {"PYTHONPATH": str(paths.PACKAGE.parent)}
