@@ -108,6 +108,14 @@ def test_a_stopped_training_of_two_processes_leaves_none_and_goes_on_to_the_same
     assert whole.table("steps").equals(stopped.table("steps"))
 
 
+def test_data_parallelism_of_one_process_changes_nothing(study: Path, tmp_path: Path) -> None:
+    alone, ddp = Study(study, tmp_path / "one"), Study(study, tmp_path / "ddp", strategy="ddp", trackers=[])
+    for one in (alone, ddp):
+        done = one.train()
+        assert done.returncode == 0, done.stderr
+    assert alone.table("steps").equals(ddp.table("steps"))
+
+
 @pytest.mark.long
 def test_batch_normalization_in_two_processes_ends_in_weights_that_test_finds_again(
     study: Path, tmp_path: Path

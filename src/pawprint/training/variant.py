@@ -163,8 +163,7 @@ def set_up(
 ) -> loop.Training:
     """Everything a training needs, at its starting point; SettingsError where settings and data do not fit."""
     fabric, scaler = fabric_for(spec)
-    if spec.n_processes > 1:
-        fabric.launch()  # the others run already: `started`
+    fabric.launch()  # where there are several processes they run already: `started`
     seed_run(spec.seed, spec.threads)
     batches = TrainBatches(data, spec, workers, fabric.device, share_of(fabric))
     if batches.steps_per_epoch == 0:
