@@ -16,7 +16,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks import diagnostics, epoch, serve, small_model, startup, step, tta
+from benchmarks import (
+    diagnostics,
+    epoch,
+    leakage_search,
+    loader,
+    noop,
+    probe,
+    serve,
+    small_model,
+    startup,
+    step,
+    tta,
+)
 from benchmarks.ratio import Comparison, Range
 from pawprint import atomic
 from pawprint.params import nearest
@@ -24,10 +36,14 @@ from pawprint.summary import stdout_console
 from pawprint.training.identity import versions
 
 BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
+    "loader": loader.run,
     "step": step.run,
     "epoch": epoch.run,
     "small_model": small_model.run,
+    "leakage": leakage_search.run,
+    "probe": probe.run,
     "startup": startup.run,
+    "noop": noop.run,
     "tta": tta.run,
     "diagnostics": diagnostics.run,
     "serve": serve.run,

@@ -11,6 +11,7 @@ import csv
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -39,7 +40,7 @@ def run() -> list[Comparison]:
     """Ours against 0 and 2 workers, each an epoch."""
     with tempfile.TemporaryDirectory() as folder:
         fetched, prepared = Path(folder) / "fetch", Path(folder) / "prepare"
-        _draw(fetched)
+        draw(fetched)
         settings = DataSettings(image_size=PIXELS)
         preparing = timed(lambda: pack(fetched, prepared, settings))()
         data = load(prepared)
@@ -61,7 +62,7 @@ def run() -> list[Comparison]:
     ]  # fmt: skip
 
 
-def _draw(folder: Path) -> None:
+def draw(folder: Path) -> None:
     """Pictures below images/train/<breed>/, one each for val and test beside them, and the index."""
     rows = []
     for breed in BREEDS[:N_CLASSES]:
@@ -76,12 +77,17 @@ def _draw(folder: Path) -> None:
         csv.writer(file).writerows([("image_name", "label", "split"), *sorted(rows)])
 
 
-def _ordinary_epoch(folder: Path, data: Data, n_workers: int) -> Callable[[], None]:
+def ordinary_loader(folder: Path, data: Data, n_workers: int, pixels: int = PIXELS) -> DataLoader[Any]:
+    """ImageFolder's pictures, each decoded and cut out anew whenever it is asked for."""
     transform = v2.Compose([
-        v2.Resize(round(PIXELS * 1.2)), v2.RandomCrop(PIXELS), v2.RandomHorizontalFlip(),
+        v2.Resize(round(pixels * 1.2)), v2.RandomCrop(pixels), v2.RandomHorizontalFlip(),
         v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(data.mean, data.std),
     ])  # fmt: skip
-    loader = DataLoader(ImageFolder(str(folder), transform), BATCH_SIZE, shuffle=True, num_workers=n_workers)
+    return DataLoader(ImageFolder(str(folder), transform), BATCH_SIZE, shuffle=True, num_workers=n_workers)
+
+
+def _ordinary_epoch(folder: Path, data: Data, n_workers: int) -> Callable[[], None]:
+    loader = ordinary_loader(folder, data, n_workers)
     model = resnet18(num_classes=N_CLASSES).train()
     optimizer = torch.optim.Adam(model.parameters())
 
