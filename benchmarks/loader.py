@@ -2,8 +2,8 @@
 
 Ours: `TrainBatches`, decoded once by `prepare` and memory-mapped, mirrored and shifted as whole batches. Theirs:
 torchvision's ImageFolder with PIL, Resize, RandomCrop, mirror, ToTensor and Normalize, picture by picture, in a
-DataLoader with 0 and with 4 workers. The same drawn pictures as the epoch's benchmark, no model. One thread; workers are processes
-beside it.
+DataLoader without workers and with four. No model. One thread each; workers are processes beside it, which ours has
+none of.
 """
 
 import tempfile
@@ -11,52 +11,43 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch.utils.data import DataLoader
 
-from benchmarks.epoch import BATCH_SIZE, draw, ordinary_loader
+from benchmarks.pictures import BATCH_SIZE, draw, ordinary_loader, prepared, train_folder
 from benchmarks.ratio import Comparison, in_turn, timed
+from benchmarks.threads import threads
 from pawprint.data.batches import TrainBatches
-from pawprint.data.packed import pack
-from pawprint.data.prepared import load
-from pawprint.types import DataSettings, RunSpec
+from pawprint.types import RunSpec
 
+N_TRAIN = 320
 SIZES = (64, 224)  # side of what the model sees, pixels
 WORKERS = (0, 4)
-REPEATS = 3
+REPEATS = 5
+TARGET = 0.1
 
 
 def run() -> list[Comparison]:
     """A comparison for each picture size and number of workers, an epoch without a model each."""
-    n_before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with tempfile.TemporaryDirectory() as name:
-            fetched = Path(name) / "fetch"
-            draw(fetched)
-            return [row for pixels in SIZES for row in _at(pixels, fetched, Path(name) / str(pixels))]
-    finally:
-        torch.set_num_threads(n_before)
+    with threads(1), tempfile.TemporaryDirectory() as name:
+        fetched = Path(name) / "fetch"
+        draw(fetched, N_TRAIN)
+        return [row for pixels in SIZES for row in compare(pixels, fetched, WORKERS, REPEATS)]
 
 
-def _at(pixels: int, fetched: Path, prepared: Path) -> list[Comparison]:
-    pack(fetched, prepared, DataSettings(image_size=pixels))
-    data = load(prepared)
+def compare(pixels: int, fetched: Path, workers: tuple[int, ...], repeats: int) -> list[Comparison]:
+    data = prepared(fetched, pixels)
     spec = RunSpec(study="bench", variant="loader", run="loader", seed=0, batch_size=BATCH_SIZE, accelerator="cpu")
     batches, epochs = TrainBatches(data, spec), iter(range(1, 10**6))
     works = {"ours": timed(lambda: sum(len(batch) for batch in batches.epoch(next(epochs))))}
-    for n_workers in WORKERS:
-        loader = ordinary_loader(fetched / "images/train", data, n_workers, pixels)
-        works[str(n_workers)] = timed(partial(_through, loader))
-    seconds = in_turn(works, REPEATS)
+    for n in workers:
+        works[str(n)] = timed(partial(n_seen, ordinary_loader(train_folder(fetched), data, n)))
+    seconds = in_turn(works, repeats)
+    name = f"loader, {len(data.train)} pictures, {pixels} px"
     return [
-        Comparison(
-            f"loader, {len(data.train)} pictures, {pixels} px", f"ImageFolder, DataLoader({n} workers)",
-            seconds["ours"], seconds[str(n)],
-        )
-        for n in WORKERS
-    ]  # fmt: skip
+        Comparison(name, f"ImageFolder, {n} workers", seconds["ours"], seconds[str(n)], target=TARGET) for n in workers
+    ]
 
 
-def _through(loader: DataLoader[Any]) -> int:
+def n_seen(loader: DataLoader[Any]) -> int:
+    """Goes through all of it: so many pictures."""
     return sum(len(labels) for _, labels in loader)

@@ -64,9 +64,7 @@ def test_both_searches_are_exact(search, radius: int) -> None:
     at_once=sampled_from([1, 2**20]),
 )
 @settings(max_examples=60, deadline=None)
-def test_the_indexed_search_is_exact(
-    seed: int, n: int, n_equal: int, radius: int, n_words: int, at_once: int
-) -> None:
+def test_the_indexed_search_is_exact(seed: int, n: int, n_equal: int, radius: int, n_words: int, at_once: int) -> None:
     """By any words that it may go by, over duplicates, and however few hashes are looked for at once."""
     first, second = planted(n, seed), np.concatenate([planted(n, seed)[::2], np.full(n_equal, planted(n, seed)[0])])
     words = words_of(min(n_words, radius + 1), width=8, radius=radius)
