@@ -84,10 +84,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     minutes = sum(BENCHMARKS[name].minutes for name in names)
     print(f"about {minutes:.0f} minutes on two idle cores: {', '.join(names)}", file=sys.stderr)
     state = about(os.getloadavg()[0])  # before our own work
-    results = {name: {"about": state, "comparisons": _run(name)} for name in names}
+    results = {}
+    for name in names:
+        results[name] = {"about": state, "comparisons": _run(name)}
+        if options.write:  # what is done is kept, whatever becomes of the rest
+            write(results)
     print(tables(results))
-    if options.write:
-        write(results)
 
 
 def write(results: Mapping[str, Any], document: Path = DOCUMENT, kept: Path = RESULTS) -> None:

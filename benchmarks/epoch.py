@@ -5,11 +5,13 @@ fused Adam, gradient norms and a row of history a step; batches are made by the 
 graph) and, as a second row, ahead by a worker. Theirs, each with ResNet-18 on the same files, decoded anew in every
 epoch, with 4 workers that stay, NCHW and fp32:
 
-- the ordinary pattern: ImageFolder, PIL, Resize, RandomCrop, mirror, ToTensor, Normalize; Adam; the loss read each step;
+- the ordinary pattern: ImageFolder, PIL, Resize, RandomCrop, mirror, ToTensor, Normalize; Adam; the loss read at each
+  step;
 - as torchvision's reference script has it (references/classification, its preset for training): RandomResizedCrop,
   mirror, SGD with momentum, loss, accuracy at 1 and 5 and rate read each step into smoothed meters;
 - as timm's script has it: `create_dataset`, `create_loader` with its defaults for training (RandomResizedCrop,
-  mirror, color jitter; a whole batch normalized at once), `create_model`, `create_optimizer_v2`, the loss read each step.
+  mirror, color jitter; a whole batch normalized at once), `create_model`, `create_optimizer_v2`, the loss read at
+  each step.
 
 Neither's lines are here, only what they do. Validation is not counted. `study` says what the machine does when two
 trainings are wanted, which is what the graph has it do.

@@ -3,8 +3,8 @@
 Ours: `predict_table`, behind `pawprint predict FOLDER`: pictures that cannot be used become rows that say why, the rest
 goes through the model in batches; once from a checkpoint and once from its ONNX file. Theirs: the same ResNet-18 in
 eager torch, a picture opened with PIL, transformed and asked by itself under no_grad; and the same files through an
-ImageFolder and a DataLoader with 4 workers. The model is opened before in theirs, anew in ours, as the command does. One
-thread each; the 4 workers are processes beside it. Ours does not use them: a folder is answered in one process.
+ImageFolder and a DataLoader with 4 workers. The model is opened before in theirs, anew in ours, as the command does.
+One thread each; the 4 workers are processes beside it. Ours does not use them: a folder is answered in one process.
 """
 
 import tempfile

@@ -1,9 +1,10 @@
 """What a graph with nothing to do costs: `dvc repro` of the root, against DVC itself on as many trivial stages.
 
-Ours is the root's graph as it stands: all its stages, their dependencies, params and outputs; but each output is a small
-file (a folder of a few, where it has no ending) in place of what the stage would make, so that it is measured on a
-fresh clone as well. Theirs has as many stages, each with one small dependency and one small output. Both are up to
-date; what our hundreds of dependencies add is the difference. New processes from start to end.
+Ours is the root's graph as it stands: all its stages, their dependencies, params and outputs; but each output that is
+not there is a small file (a folder of a few, where it has no ending) in place of what the stage would make, so that it
+is measured on a fresh clone as well. Theirs has as many stages, each with one small dependency and one small output.
+Both are up to date; what our hundreds of dependencies add is the difference, and that DVC reads all graphs of the
+checkout, the other studies' too. New processes from start to end.
 """
 
 import os

@@ -41,7 +41,7 @@ def run() -> list[Comparison]:
             seconds[ours],
             seconds[theirs],
             target_seconds=TARGETS.get(ours),
-        )  # fmt: skip
+        )
         for ours, theirs in PAIRS.items()
     ]
 
