@@ -89,7 +89,7 @@ pdf: ## a study's report as PDF, by XeLaTeX, from what `report` left (STUDY=stud
 	@scripts/pdf $(or $(STUDY),.)
 
 bench: $(READY) ## side-by-side ratios; writes the tables of docs/benchmarks.md (BENCH="step epoch" for some)
-	@$(RUN) PYTHONPATH=src python -W "ignore:This DataLoader" -m benchmarks --write $(BENCH)
+	@$(RUN) PYTHONPATH=src PYTHONWARNINGS="ignore:This DataLoader" python -m benchmarks --write $(BENCH)
 
 compression: $(READY) ## smaller models' accuracy, robustness, size and speed as a table (STUDY=studies/digits)
 	@cd $(or $(STUDY),.) && $(RUN) PYTHONPATH=$(CURDIR)/src:$(CURDIR) OMP_NUM_THREADS=1 python -m benchmarks.compression

@@ -13,6 +13,8 @@ epoch, with 4 workers that stay, NCHW and fp32:
   mirror, color jitter; a whole batch normalized at once), `create_model`, `create_optimizer_v2`, the loss read at
   each step.
 
+And bare steps on batches in memory, which are the limit: ours against them, and they against the ordinary pattern.
+
 Neither's lines are here, only what they do. Validation is not counted. `study` says what the machine does when two
 trainings are wanted, which is what the graph has it do.
 """
@@ -36,8 +38,11 @@ from torchvision.transforms import v2
 
 from benchmarks.pictures import BATCH_SIZE, N_CLASSES, draw, loader_of, ordinary_loader, prepared, train_folder
 from benchmarks.ratio import Comparison, Work, in_turn, timed
-from benchmarks.step import TimedBatches, our_epoch
+from benchmarks.step import TimedBatches, bare_step, our_epoch
 from benchmarks.threads import on_threads
+from pawprint.data.batches import TrainBatches
+from pawprint.models import build_model
+from pawprint.training.optimizers import build_optimizer
 from pawprint.types import Data, RunSpec
 
 Epoch = Callable[[], int]  # goes through all pictures: so many
@@ -64,10 +69,16 @@ def compare(pixels: int, fetched: Path, repeats: int, target: float | None = Non
     works: dict[str, Work] = {f"ours{ahead}": our_work(data, ahead) for ahead in (0, AHEAD)}
     for name, made in PATTERNS.items():
         works[name] = timed(made(train_folder(fetched), data))
+    works[LIMIT] = timed(bare(data))
     seconds = in_turn({name: on_threads(THREADS, work) for name, work in works.items()}, repeats)
     place = f"epoch, {len(data.train)} pictures, {pixels} px"
     rows = [_row(place, "ours0", name, seconds, target) for name in PATTERNS]
-    return [*rows, _row(f"{place}, {AHEAD} worker", f"ours{AHEAD}", ORDINARY, seconds, target)]
+    return [
+        *rows,
+        _row(f"{place}, {AHEAD} worker", f"ours{AHEAD}", ORDINARY, seconds, target),
+        _row(place, "ours0", LIMIT, seconds, None),
+        _row(f"{LIMIT}, {data.image_shape[1]} px: the limit", LIMIT, ORDINARY, seconds, None),
+    ]
 
 
 def our_work(data: Data, ahead: int = 0, n_threads: int = THREADS) -> Work:
@@ -77,6 +88,21 @@ def our_work(data: Data, ahead: int = 0, n_threads: int = THREADS) -> Work:
         threads=n_threads,
     )  # fmt: skip
     return our_epoch(spec, data, TimedBatches(data, spec, ahead), lambda row, step: None)
+
+
+def bare(data: Data) -> Epoch:
+    """As many steps on batches that are there already, with our optimizer and layout: what nobody's epoch is under."""
+    spec = RunSpec(study="bench", variant="bare", run="bare", seed=0, batch_size=BATCH_SIZE, accelerator="cpu")
+    batches, model = list(TrainBatches(data, spec).epoch(1)), build_model(spec, data).train()
+    optimizer = build_optimizer(spec, model)
+    steps = [bare_step(model, batch, optimizer) for batch in batches]
+
+    def epoch() -> int:
+        for step in steps:
+            step()
+        return sum(map(len, batches))
+
+    return epoch
 
 
 def ordinary(folder: Path, data: Data, n_workers: int = WORKERS) -> Epoch:
@@ -110,7 +136,7 @@ def of_timm(folder: Path, data: Data, n_workers: int = WORKERS) -> Epoch:
     return partial(_epoch, model, loader, optimizer, lambda loss, *_: loss.item())
 
 
-ORDINARY = "ImageFolder, 4 workers"
+ORDINARY, LIMIT = "ImageFolder, 4 workers", "bare steps on tensors in memory"
 PATTERNS: dict[str, Callable[[Path, Data], Epoch]] = {
     ORDINARY: ordinary,
     "torchvision's reference script": of_reference,

@@ -96,7 +96,7 @@ def _at(pixels: int, folder: Path) -> list[Comparison]:
     batch = next(TrainBatches(data, spec).epoch(1))
     tracker = Trackers(TRACKERS, spec, f"bench{pixels}", {})
     model = build_model(spec, data).train()
-    bare = _bare_step(model, batch, spec)
+    bare = bare_step(model, batch, build_optimizer(spec, model))
     works = {
         "ours": our_epoch(spec, data, InMemory(data, spec, batch), tracker.log_step),
         "bare": timed(lambda: [bare() for _ in range(n_steps)]),
@@ -115,9 +115,8 @@ def _at(pixels: int, folder: Path) -> list[Comparison]:
     ]  # fmt: skip
 
 
-def _bare_step(model: torch.nn.Module, batch: Batch, spec: RunSpec) -> Callable[[], None]:
+def bare_step(model: torch.nn.Module, batch: Batch, optimizer: torch.optim.Optimizer) -> Callable[[], None]:
     """One step, its gradients left there until the next, for `gradient_norm` to be timed on."""
-    optimizer = build_optimizer(spec, model)
 
     def step() -> None:
         optimizer.zero_grad()

@@ -181,8 +181,11 @@ def test_the_epochs_of_the_benchmark_are_whole_batches() -> None:
 def test_an_epoch_is_compared_with_each_pattern_and_with_a_worker(fetched: Path, monkeypatch) -> None:
     monkeypatch.setattr(epoch, "PATTERNS", {epoch.ORDINARY: partial(epoch.ordinary, n_workers=0)})
     rows = epoch.compare(32, fetched, repeats=1, target=0.83)
-    assert [row.benchmark for row in rows] == ["epoch, 16 pictures, 32 px", "epoch, 16 pictures, 32 px, 1 worker"]
-    assert all(row.target == 0.83 and row.ratio.low > 0 for row in rows)
+    place = "epoch, 16 pictures, 32 px"
+    assert [row.benchmark for row in rows] == [place, f"{place}, 1 worker", place, f"{epoch.LIMIT}, 32 px: the limit"]
+    assert [row.target for row in rows] == [0.83, 0.83, None, None]
+    assert all(row.ratio.low > 0 for row in rows)
+    assert epoch.bare(pictures.prepared(fetched, 32))() == 16
 
 
 def test_the_reference_scripts_meters_are_right() -> None:
