@@ -159,9 +159,8 @@ def indexed_search(first: np.ndarray, second: np.ndarray, radius: int, words: li
     """Only pairs compared that are alike in one of the words, by faiss on all cores: multi-index hashing.
 
     Pictures in lists by each of the words (an inverted file of faiss, whose lists are the word's values); a hash is
-    looked for in the lists of all values near its own. Of a million random hashes in themselves it compares 9 % of the
-    pairs at 14 bits, in an eighth of the time of comparing all; at 2 bits, in a two-hundredth (`python -m benchmarks
-    leakage`). faiss's own IndexBinaryMultiHash
+    looked for in the lists of all values near its own. Of a million random hashes in themselves it compares 6 % of the
+    pairs at 14 bits, in an eighth of the time of comparing all; at 2 bits it takes seconds. faiss's own IndexBinaryMultiHash
     does the same with lists of numbers in place of hashes, one memory access a comparison, and took longer than
     comparing all. At a radius of 14 of 64 bits the growth is still nearly quadratic from some 100,000 hashes on: there
     is no exact search that would be less, and the pairs to be found grow so themselves.
