@@ -162,8 +162,8 @@ def indexed_search(first: np.ndarray, second: np.ndarray, radius: int, words: li
     looked for in the lists of all values near its own. Of a million random hashes in themselves it compares 6 % of the
     pairs at 14 bits, in an eighth of the time of comparing all; at 2 bits it takes seconds. faiss's own
     IndexBinaryMultiHash does the same with lists of numbers in place of hashes, one memory access a comparison, and
-    took longer than comparing all. In the long run the time grows as n^(1 + H(radius / 64)), H the binary entropy: at 14
-    bits as n^1.76.
+    took longer than comparing all. In the long run the time grows as n^(1 + H(radius / 64)), H the binary entropy:
+    n^1.76 at 14 bits.
     """
     from faiss.contrib.ivf_tools import range_search_preassigned
 
