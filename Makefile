@@ -88,8 +88,8 @@ lint: $(READY) ## ruff, mypy, import-linter, deptry
 pdf: ## a study's report as PDF, by XeLaTeX, from what `report` left (STUDY=studies/digits): report.pdf
 	@scripts/pdf $(or $(STUDY),.)
 
-bench: $(READY) ## side-by-side ratios: step, epoch, small_model, startup, tta, diagnostics, serve (BENCH="step epoch" for some)
-	@$(RUN) PYTHONPATH=src python -m benchmarks $(BENCH)
+bench: $(READY) ## side-by-side ratios; writes the tables of docs/benchmarks.md (BENCH="step epoch" for some)
+	@$(RUN) PYTHONPATH=src PYTHONWARNINGS="ignore:This DataLoader" python -m benchmarks --write $(BENCH)
 
 compression: $(READY) ## smaller models' accuracy, robustness, size and speed as a table (STUDY=studies/digits)
 	@cd $(or $(STUDY),.) && $(RUN) PYTHONPATH=$(CURDIR)/src:$(CURDIR) OMP_NUM_THREADS=1 python -m benchmarks.compression

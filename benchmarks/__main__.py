@@ -1,69 +1,116 @@
-"""`python -m benchmarks [names] [--json FILE]`, from the repository's root: run benchmarks, print their table.
+"""`python -m benchmarks [names] [--write]`, from the repository's root: run benchmarks, print their tables.
 
-The table goes to stdout, what is under way to stderr.
+Tables go to stdout as Markdown, what is under way to stderr. With `--write` (`make bench`) the results replace those of
+the same benchmarks in docs/benchmarks.json, from which alone the tables of docs/benchmarks.md are made.
 """
 
 import argparse
+import json
 import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from benchmarks import diagnostics, epoch, serve, small_model, startup, step, tta
+from benchmarks import (
+    diagnostics,
+    epoch,
+    infer,
+    leakage_search,
+    loader,
+    noop,
+    probe,
+    serve,
+    small_model,
+    startup,
+    step,
+    study,
+    tta,
+)
 from benchmarks.ratio import Comparison, Range
 from pawprint import atomic
 from pawprint.params import nearest
-from pawprint.summary import stdout_console
+from pawprint.readme import between_marks
 from pawprint.training.identity import versions
 
-BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
-    "step": step.run,
-    "epoch": epoch.run,
-    "small_model": small_model.run,
-    "startup": startup.run,
-    "tta": tta.run,
-    "diagnostics": diagnostics.run,
-    "serve": serve.run,
+
+@dataclass(frozen=True)
+class Benchmark:
+    run: Callable[[], list[Comparison]]
+    minutes: float  # about, on two cores
+    by_default: bool = True
+
+
+BENCHMARKS = {
+    "loader": Benchmark(loader.run, 1),
+    "step": Benchmark(step.run, 2),
+    "epoch": Benchmark(epoch.run, 6),
+    "study": Benchmark(study.run, 4),
+    "small_model": Benchmark(small_model.run, 2),
+    "leakage": Benchmark(leakage_search.run, 3),
+    "probe": Benchmark(probe.run, 2),
+    "infer": Benchmark(infer.run, 1),
+    "serve": Benchmark(serve.run, 1.5),
+    "startup": Benchmark(startup.run, 1.5),
+    "noop": Benchmark(noop.run, 1.5),
+    "tta": Benchmark(tta.run, 1, by_default=False),
+    "diagnostics": Benchmark(diagnostics.run, 2, by_default=False),
 }
+DEFAULT = [name for name, benchmark in BENCHMARKS.items() if benchmark.by_default]
+OTHERS = ("timm", "ImageHash", "faiss-cpu", "dvc")  # packages that figures depend on, beside a training's
 BUSY_LOAD = 0.5  # processes that want a core, averaged over the last minute
+DOCUMENT, RESULTS = Path("docs/benchmarks.md"), Path("docs/benchmarks.json")
+BEGIN = "<!-- from here: make bench -->\n"
+HEADER = (
+    "| benchmark | compared with | ours | theirs | ours / theirs | repeats | at most | met |\n"
+    "| --- | --- | --: | --: | --: | --: | --: | --- |"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Side-by-side ratios: ours / theirs.")
-    parser.add_argument("names", nargs="*", metavar="name", help=f"{', '.join(BENCHMARKS)}; default: all")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's seconds there")
+    others = ", ".join(name for name in BENCHMARKS if name not in DEFAULT)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"{', '.join(DEFAULT)} (the default); {others}")
+    parser.add_argument("--write", action="store_true", help=f"keep the results in {RESULTS} and {DOCUMENT}")
     options = parser.parse_args(arguments)
     for name in options.names:
         if name not in BENCHMARKS:
             parser.error(f"{name}: no such benchmark; {nearest(name, list(BENCHMARKS))}")
-    load = os.getloadavg()[0]  # before our own work
-    comparisons = [row for name in options.names or BENCHMARKS for row in _run(name)]
-    _print(comparisons, load, stdout_console())
-    if options.json:
-        about = {"device": device(), "versions": versions(), "load_before": round(load, 2)}
-        atomic.write_json(options.json, {**about, "comparisons": [row.as_json() for row in comparisons]})
+    names = options.names or DEFAULT
+    minutes = sum(BENCHMARKS[name].minutes for name in names)
+    print(f"about {minutes:.0f} minutes on two idle cores: {', '.join(names)}", file=sys.stderr)
+    state = about(os.getloadavg()[0])  # before our own work
+    results = {}
+    for name in names:
+        results[name] = {"about": state, "comparisons": _run(name)}
+        if options.write:  # what is done is kept, whatever becomes of the rest
+            write(results)
+    print(tables(results))
 
 
-def table(comparisons: Sequence[Comparison]) -> Table:
-    """Medians with their ranges; a ratio below 1 means that ours is the faster."""
-    result = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for name in ("benchmark", "compared with"):
-        result.add_column(name, overflow="fold")
-    for name in ("ours\nmedian [range]", "theirs\nmedian [range]", "ours /\ntheirs", "repeats"):
-        result.add_column(Text(name), justify="right", no_wrap=True)
-    for row in comparisons:
-        ratio = f"{row.ratio.median:.2f}" if row.ratio.median >= 0.1 else f"{row.ratio.median:.3f}"
-        ours, theirs = _seconds(row.ours), _seconds(row.theirs)
-        cells = (row.benchmark, row.compared_with, ours, theirs, ratio, str(len(row.ours_seconds)))
-        result.add_row(*map(Text, cells))  # not as markup, which brackets would be
-    return result
+def write(results: Mapping[str, Any], document: Path = DOCUMENT, kept: Path = RESULTS) -> None:
+    """Keep these results beside those of other benchmarks, and make the tables anew of all."""
+    old = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    both = {**old, **results}
+    ordered = {name: both[name] for name in BENCHMARKS if name in both}
+    text = between_marks(document.read_text(encoding="utf-8"), f"{tables(ordered)}\n", document, BEGIN)
+    atomic.write_json(kept, ordered)
+    atomic.write_text(document, text)
+
+
+def tables(results: Mapping[str, Any]) -> str:
+    """One for each machine, state of it and versions; medians with their ranges, below 1 ours is the faster."""
+    parts = []
+    for place in dict.fromkeys(result["about"] for result in results.values()):
+        here = [result for result in results.values() if result["about"] == place]
+        rows = [Comparison.from_json(row) for result in here for row in result["comparisons"]]
+        notes = list(dict.fromkeys(f"{row.note}." for row in rows if row.note))
+        parts.append("\n".join([HEADER, *map(_row, rows), "", *(f"{note}\n" for note in notes), f"{place}.\n"]))
+    return "\n".join(parts)
 
 
 def device() -> str:
@@ -79,30 +126,40 @@ def device() -> str:
 
 def about(load: float) -> str:
     """What figures are of: device, versions, and whether the machine was busy."""
-    known = ", ".join(f"{name} {version}" for name, version in versions().items())
+    known = ", ".join(f"{name} {of}" for name, of in (versions() | {name: version(name) for name in OTHERS}).items())
     busy = "; other work was running: do not keep these figures" if load > BUSY_LOAD else ""
     return f"{device()}; {known}; load before: {load:.1f}{busy}"
 
 
-def _run(name: str) -> list[Comparison]:
+def _run(name: str) -> list[dict[str, Any]]:
     print(f"{name} …", end=" ", file=sys.stderr, flush=True)
     began = time.monotonic()
-    comparisons = BENCHMARKS[name]()
+    comparisons = BENCHMARKS[name].run()
     print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
-    return comparisons
+    return [row.as_json() for row in comparisons]
 
 
-def _print(comparisons: Sequence[Comparison], load: float, console: Console) -> None:
-    console.print(table(comparisons))
-    for line in [*dict.fromkeys(row.note for row in comparisons if row.note), about(load)]:
-        console.print(Text(line, style="dim"))
+def _row(row: Comparison) -> str:
+    asked = "" if row.target is None else f"{row.target:g}"
+    if row.target_seconds is not None:
+        asked = f"theirs + {row.target_seconds:g} s"
+    met = {None: "", True: "yes", False: "**no**"}[row.met]
+    cells = [row.benchmark, row.compared_with, _seconds(row.ours), _seconds(row.theirs), _ratio(row.ratio),
+             str(len(row.ours_seconds)), asked, met]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+def _ratio(values: Range) -> str:
+    digits = 2 if values.median >= 0.1 else 4
+    median, low, high = (f"{value:.{digits}f}" for value in (values.median, values.low, values.high))
+    return f"{median} ({low} to {high})"
 
 
 def _seconds(values: Range) -> str:
     unit, factor = ("ms", 1000) if values.median < 1 else ("s", 1)
     digits = 1 if values.median * factor < 100 else 0
     median, low, high = (f"{value * factor:.{digits}f}" for value in (values.median, values.low, values.high))
-    return f"{median} {unit} [{low}, {high}]"
+    return f"{median} {unit} ({low} to {high})"
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from benchmarks.ratio import Comparison, Work, in_turn, timed
 from benchmarks.step import noise
+from benchmarks.threads import threads
 from pawprint.data.batches import TrainBatches
 from pawprint.diagnostics.gradient_norm import gradient_norm, gradient_norms
 from pawprint.models import build_model
@@ -37,12 +38,8 @@ N_TRAIN = 4096  # what a probe's loss is of
 
 def run() -> list[Comparison]:
     """A comparison for each model, picture size and diagnostic."""
-    n_before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with threads(1):
         return [row for (model, pixels), how in PLACES.items() for row in compare(model, noise(pixels, N_TRAIN), *how)]
-    finally:
-        torch.set_num_threads(n_before)
 
 
 def compare(model: Any, data: Data, names: tuple[Any, ...], n_steps: int, repeats: int) -> list[Comparison]:

@@ -1,97 +1,184 @@
-"""What an epoch costs against the pattern that most training scripts have.
+"""What an epoch costs against the patterns that training scripts have, on two threads of the processor each.
 
-Ours: the loop over prepared arrays (decoded once, memory-mapped), flips and crops of whole batches. Theirs:
-torchvision's ImageFolder, each picture decoded, resized, cropped, mirrored and normalized anew in every epoch, a
-DataLoader with 0 or 2 workers, NCHW, torch's default Adam, the loss read each step. The same drawn pictures, half of
-them JPEG and half PNG, and the same ResNet-18; validation is not counted. The training has one thread; the two
-workers are processes beside it, which on a machine with idle cores is a core or two more than ours has.
+Ours: the loop over prepared arrays (decoded once, memory-mapped), flips and crops of whole batches, channels last, a
+fused Adam, gradient norms and a row of history a step; batches are made by the training itself (`workers: 0`, as in the
+graph) and, as a second row, ahead by a worker. Theirs, each with ResNet-18 on the same files, decoded anew in every
+epoch, with 4 workers that stay, NCHW and fp32:
+
+- the ordinary pattern: ImageFolder, PIL, Resize, RandomCrop, mirror, ToTensor, Normalize; Adam; the loss read at each
+  step;
+- as torchvision's reference script has it (references/classification, its preset for training): RandomResizedCrop,
+  mirror, SGD with momentum, loss, accuracy at 1 and 5 and rate read each step into smoothed meters;
+- as timm's script has it: `create_dataset`, `create_loader` with its defaults for training (RandomResizedCrop,
+  mirror, color jitter; a whole batch normalized at once), `create_model`, `create_optimizer_v2`, the loss read at
+  each step.
+
+And bare steps on batches in memory, which are the limit: ours against them, and they against the ordinary pattern.
+
+Neither's lines are here, only what they do. Validation is not counted. `study` says what the machine does when two
+trainings are wanted, which is what the graph has it do.
 """
 
-import csv
+import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import timm.data
+import timm.models
+import timm.optim
 import torch
-from PIL import Image
+from torch import nn
 from torch.nn import functional
-from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.models import resnet18
 from torchvision.transforms import v2
 
-from benchmarks.ratio import Comparison, in_turn, timed
-from benchmarks.step import TimedBatches, our_epoch
-from pawprint.data.packed import pack
-from pawprint.data.prepared import load
-from pawprint.data.sources.procedural import BREEDS, draw_pet
-from pawprint.types import Data, DataSettings, RunSpec
+from benchmarks.pictures import BATCH_SIZE, N_CLASSES, draw, loader_of, ordinary_loader, prepared, train_folder
+from benchmarks.ratio import Comparison, Work, in_turn, timed
+from benchmarks.step import TimedBatches, bare_step, our_epoch
+from benchmarks.threads import on_threads
+from pawprint.data.batches import TrainBatches
+from pawprint.models import build_model
+from pawprint.training.optimizers import build_optimizer
+from pawprint.types import Data, RunSpec
 
-N_CLASSES = 8
-N_TRAIN = 320
-PIXELS = 64  # side of what the model sees
-DRAWN_PIXELS = 320  # side of the files; a camera's or a web page's are larger still, and take longer to decode
-BATCH_SIZE = 32
-REPEATS = 3
+Epoch = Callable[[], int]  # goes through all pictures: so many
+PLACES = {64: (320, 3, 0.83), 224: (96, 2, 0.67)}  # side, pixels → pictures of an epoch, repeats, target
+THREADS = min(2, os.cpu_count() or 1)
+WORKERS = 4  # theirs
+AHEAD = 1  # of ours, where they are made ahead
 
 
 def run() -> list[Comparison]:
-    """Ours against 0 and 2 workers, each an epoch."""
-    with tempfile.TemporaryDirectory() as folder:
-        fetched, prepared = Path(folder) / "fetch", Path(folder) / "prepare"
-        _draw(fetched)
-        settings = DataSettings(image_size=PIXELS)
-        preparing = timed(lambda: pack(fetched, prepared, settings))()
-        data = load(prepared)
-        spec = RunSpec(study="bench", variant="epoch", run="epoch", seed=0, batch_size=BATCH_SIZE, accelerator="cpu")
-        works = {
-            "ours": our_epoch(spec, data, TimedBatches(data, spec), lambda row, step: None),
-            "0": timed(_ordinary_epoch(fetched / "images/train", data, n_workers=0)),
-            "2": timed(_ordinary_epoch(fetched / "images/train", data, n_workers=2)),
-        }
-        seconds = in_turn(works, REPEATS)
-    note = f"preparing {N_TRAIN + 2 * N_CLASSES} pictures took {preparing:.1f} s, once for all trainings"
-    return [
-        Comparison(
-            f"epoch, {N_TRAIN} pictures, {PIXELS} px",
-            f"ImageFolder, DataLoader({workers} workers)",
-            seconds["ours"], seconds[workers], note,
-        )
-        for workers in ("0", "2")
-    ]  # fmt: skip
-
-
-def _draw(folder: Path) -> None:
-    """Pictures below images/train/<breed>/, one each for val and test beside them, and the index."""
+    """Ours with and without a worker against each pattern, at each size."""
     rows = []
-    for breed in BREEDS[:N_CLASSES]:
-        for index in range(N_TRAIN // N_CLASSES + 2):
-            part = {0: "val", 1: "test"}.get(index, "train")
-            name = f"{part}/{breed.name}/{index}.{'jpg' if index % 2 else 'png'}"
-            path = folder / "images" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(draw_pet(breed, seed=0, index=index, pixels=DRAWN_PIXELS)).save(path)
-            rows.append((name, breed.name, part))
-    with (folder / "index.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("image_name", "label", "split"), *sorted(rows)])
+    for pixels, (n_train, repeats, target) in PLACES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            fetched = Path(folder) / "fetch"
+            draw(fetched, n_train)
+            rows += compare(pixels, fetched, repeats, target)
+    return rows
 
 
-def _ordinary_epoch(folder: Path, data: Data, n_workers: int) -> Callable[[], None]:
-    transform = v2.Compose([
-        v2.Resize(round(PIXELS * 1.2)), v2.RandomCrop(PIXELS), v2.RandomHorizontalFlip(),
-        v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(data.mean, data.std),
-    ])  # fmt: skip
-    loader = DataLoader(ImageFolder(str(folder), transform), BATCH_SIZE, shuffle=True, num_workers=n_workers)
-    model = resnet18(num_classes=N_CLASSES).train()
-    optimizer = torch.optim.Adam(model.parameters())
+def compare(pixels: int, fetched: Path, repeats: int, target: float | None = None) -> list[Comparison]:
+    """Against the ordinary pattern twice, ours with and without a worker; then ours without against the others."""
+    data = prepared(fetched, pixels)
+    works: dict[str, Work] = {f"ours{ahead}": our_work(data, ahead) for ahead in (0, AHEAD)}
+    for name, made in PATTERNS.items():
+        works[name] = timed(made(train_folder(fetched), data))
+    works[LIMIT] = timed(bare(data))
+    seconds = in_turn({name: on_threads(THREADS, work) for name, work in works.items()}, repeats)
+    place = f"epoch, {len(data.train)} pictures, {pixels} px"
+    rows = [_row(place, "ours0", name, seconds, target) for name in PATTERNS]
+    return [
+        *rows,
+        _row(f"{place}, {AHEAD} worker", f"ours{AHEAD}", ORDINARY, seconds, target),
+        _row(place, "ours0", LIMIT, seconds, None),
+        _row(f"{LIMIT}, {data.image_shape[1]} px: the limit", LIMIT, ORDINARY, seconds, None),
+    ]
 
-    def epoch() -> None:
-        total = 0.0
-        for images, labels in loader:
-            optimizer.zero_grad()
-            loss = functional.cross_entropy(model(images), labels)
-            loss.backward()
-            optimizer.step()
-            total += loss.item()
+
+def our_work(data: Data, ahead: int = 0, n_threads: int = THREADS) -> Work:
+    """An epoch of ours, with so many workers."""
+    spec = RunSpec(
+        study="bench", variant="epoch", run="epoch", seed=0, batch_size=BATCH_SIZE, accelerator="cpu",
+        threads=n_threads,
+    )  # fmt: skip
+    return our_epoch(spec, data, TimedBatches(data, spec, ahead), lambda row, step: None)
+
+
+def bare(data: Data) -> Epoch:
+    """As many steps on batches that are there already, with our optimizer and layout: what nobody's epoch is under."""
+    spec = RunSpec(study="bench", variant="bare", run="bare", seed=0, batch_size=BATCH_SIZE, accelerator="cpu")
+    batches, model = list(TrainBatches(data, spec).epoch(1)), build_model(spec, data).train()
+    optimizer = build_optimizer(spec, model)
+    steps = [bare_step(model, batch, optimizer) for batch in batches]
+
+    def epoch() -> int:
+        for step in steps:
+            step()
+        return sum(map(len, batches))
 
     return epoch
+
+
+def ordinary(folder: Path, data: Data, n_workers: int = WORKERS) -> Epoch:
+    """The pattern of most scripts."""
+    model = resnet18(num_classes=N_CLASSES).train()
+    loader = ordinary_loader(folder, data, n_workers)
+    return partial(_epoch, model, loader, torch.optim.Adam(model.parameters()), lambda loss, *_: loss.item())
+
+
+def of_reference(folder: Path, data: Data, n_workers: int = WORKERS) -> Epoch:
+    """As torchvision's reference script trains."""
+    transform = v2.Compose([
+        v2.RandomResizedCrop(data.image_shape[1]), v2.RandomHorizontalFlip(), v2.PILToTensor(),
+        v2.ToDtype(torch.float32, scale=True), v2.Normalize(data.mean, data.std), v2.ToPureTensor(),
+    ])  # fmt: skip
+    loader = loader_of(ImageFolder(str(folder), transform), n_workers)
+    model = resnet18(num_classes=N_CLASSES).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
+    return partial(_epoch, model, loader, optimizer, Meters().update)
+
+
+def of_timm(folder: Path, data: Data, n_workers: int = WORKERS) -> Epoch:
+    """As timm's script trains, with its defaults."""
+    pictures = timm.data.create_dataset("", root=str(folder))
+    loader = timm.data.create_loader(
+        pictures, data.image_shape, BATCH_SIZE, is_training=True, mean=data.mean, std=data.std,
+        num_workers=n_workers, device=torch.device("cpu"),
+    )  # fmt: skip
+    model = timm.create_model("resnet18", num_classes=N_CLASSES).train()
+    optimizer = timm.optim.create_optimizer_v2(model, opt="sgd", lr=0.05, weight_decay=2e-5, momentum=0.9)
+    return partial(_epoch, model, loader, optimizer, lambda loss, *_: loss.item())
+
+
+ORDINARY, LIMIT = "ImageFolder, 4 workers", "bare steps on tensors in memory"
+PATTERNS: dict[str, Callable[[Path, Data], Epoch]] = {
+    ORDINARY: ordinary,
+    "torchvision's reference script": of_reference,
+    "timm's script": of_timm,
+}
+
+
+class Meters:
+    """What the reference script reads at each step: smoothed values of loss and accuracy at 1 and at 5."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, list[float]] = {"loss": [], "acc1": [], "acc5": []}
+
+    def update(self, loss: torch.Tensor, answers: torch.Tensor, labels: torch.Tensor) -> None:
+        hits = answers.topk(5, dim=1).indices == labels[:, None]
+        self.seen["loss"].append(loss.item())
+        for n in (1, 5):
+            self.seen[f"acc{n}"].append(100 * hits[:, :n].any(dim=1).float().mean().item())
+
+    @property
+    def smoothed(self) -> dict[str, float]:
+        """The median of the last 20 steps."""
+        return {name: float(torch.tensor(values[-20:]).median()) for name, values in self.seen.items()}
+
+
+def _epoch(
+    model: nn.Module,
+    loader: Iterable[tuple[torch.Tensor, torch.Tensor]],
+    optimizer: torch.optim.Optimizer,
+    read: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Any],
+) -> int:
+    n_seen = 0
+    for images, labels in loader:
+        optimizer.zero_grad()
+        answers = model(images)
+        loss = functional.cross_entropy(answers, labels)
+        loss.backward()
+        optimizer.step()
+        read(loss, answers, labels)
+        n_seen += len(labels)
+    return n_seen
+
+
+def _row(name: str, ours: str, theirs: str, seconds: dict[str, list[float]], target: float | None) -> Comparison:
+    return Comparison(name, theirs, seconds[ours], seconds[theirs], target=target)

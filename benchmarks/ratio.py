@@ -37,6 +37,8 @@ class Comparison:
     ours_seconds: list[float]
     theirs_seconds: list[float]
     note: str = ""
+    target: float | None = None  # the largest ratio that meets what is asked
+    target_seconds: float | None = None  # or the largest difference
 
     @property
     def ours(self) -> Range:
@@ -49,8 +51,19 @@ class Comparison:
     @property
     def ratio(self) -> Range:
         """Ours / theirs, round by round: below 1, ours is the faster."""
-        rounds = zip(self.ours_seconds, self.theirs_seconds, strict=True)
-        return Range.of([ours / theirs for ours, theirs in rounds])
+        return Range.of([ours / theirs for ours, theirs in self._rounds])
+
+    @property
+    def difference(self) -> Range:
+        """Ours less theirs, round by round, seconds."""
+        return Range.of([ours - theirs for ours, theirs in self._rounds])
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the median reaches what is asked; None where nothing is."""
+        if self.target is not None:
+            return self.ratio.median <= self.target
+        return None if self.target_seconds is None else self.difference.median <= self.target_seconds
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -58,10 +71,25 @@ class Comparison:
             "compared_with": self.compared_with,
             "ours_seconds": self.ours_seconds,
             "theirs_seconds": self.theirs_seconds,
+            "ours": vars(self.ours),
+            "theirs": vars(self.theirs),
             "ratio": vars(self.ratio),
+            "difference_seconds": vars(self.difference),
             "repeats": len(self.ours_seconds),
+            "target": self.target,
+            "target_seconds": self.target_seconds,
+            "met": self.met,
             "note": self.note,
         }
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> "Comparison":
+        """What `as_json` was made from."""
+        return cls(**{name: saved[name] for name in cls.__dataclass_fields__})
+
+    @property
+    def _rounds(self) -> list[tuple[float, float]]:
+        return list(zip(self.ours_seconds, self.theirs_seconds, strict=True))
 
 
 def timed(action: Callable[[], object], clock: Clock = time.perf_counter) -> Work:

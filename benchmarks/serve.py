@@ -49,6 +49,7 @@ REFUSED_MS = 100  # in which it is told, at most
 RECOVERED_SECONDS = 5  # after the load fell
 ROUNDS = 3
 SECONDS = 5.0  # of each load
+SHORT_CLIENTS, SHORT_SECONDS = (1, LOADED), 3.0  # of `make bench`
 OVERLOAD_SECONDS = 20.0
 FIRST, FIRST_SECONDS = "twice, the first second", 1.0  # a burst, until the server knows that it is overloaded
 OURS, THEIRS, LITSERVE = "pawprint serve", "Flask, one by one", "LitServe"
@@ -88,18 +89,27 @@ class Target:
 
 
 def run() -> list[Comparison]:
-    """Seconds a picture, and p99, of ours and theirs; then what twice as much as it can do costs those let in."""
-    figures = measure(SECONDS, OVERLOAD_SECONDS, ROUNDS, CLIENTS)
+    """Seconds a picture, and p99, of ours and theirs, for some of the clients and a short time.
+
+    All of them, and for longer: `make serving`. Then what twice as much as it can do costs those let in.
+    """
+    return comparisons(measure(SHORT_SECONDS, SHORT_SECONDS, ROUNDS, SHORT_CLIENTS))
+
+
+def comparisons(figures: Figures) -> list[Comparison]:
     servers = dict.fromkeys(server for server, _ in figures.closed if server != OURS)
     rows = []
-    for n_clients in CLIENTS:
+    for n_clients in sorted({n for _, n in figures.closed}):
         for server in servers:
             loads = figures.closed[OURS, n_clients], figures.closed[server, n_clients]
             name = f"serve, {n_clients} client{'s' * (n_clients > 1)}"
             rows += [
-                _comparison(f"{name}, time a picture", server, loads, lambda load: 1 / load.per_second),
+                _comparison(
+                    f"{name}, time a picture", server, loads, lambda load: 1 / load.per_second,
+                    target=1 / TIMES if (server, n_clients) == (THEIRS, LOADED) else None,
+                ),
                 _comparison(f"{name}, p99", server, loads, lambda load: load.ms(99) / 1000, _overload(figures)),
-            ]
+            ]  # fmt: skip
     return rows
 
 
@@ -239,10 +249,11 @@ def verdicts(found: Sequence[Target]) -> str:
 
 
 def _comparison(
-    name: str, server: str, loads: tuple[list[Load], list[Load]], seconds: Callable[[Load], float], note: str = ""
-) -> Comparison:
+    name: str, server: str, loads: tuple[list[Load], list[Load]], seconds: Callable[[Load], float], note: str = "",
+    target: float | None = None,
+) -> Comparison:  # fmt: skip
     ours, theirs = ([seconds(load) for load in of_one] for of_one in loads)
-    return Comparison(name, server, ours, theirs, note)
+    return Comparison(name, server, ours, theirs, note, target)
 
 
 def _closed_row(figures: Figures, server: str, n_clients: int) -> str:

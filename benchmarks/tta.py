@@ -8,10 +8,9 @@ no time to speak of; mean of probabilities stands for all.
 
 from functools import partial
 
-import torch
-
 from benchmarks.ratio import Comparison, in_turn, timed
 from benchmarks.step import noise
+from benchmarks.threads import threads
 from pawprint.data.batches import in_order
 from pawprint.models import build_model
 from pawprint.test_time_augmentation import augmented_probabilities, view_sets
@@ -24,12 +23,8 @@ PLACES = {32: 5, 64: 3}  # side of the picture, pixels → repeats
 
 def run() -> list[Comparison]:
     """A comparison for each picture size and set of views, on one thread as every evaluation of the graph."""
-    n_before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with threads(1):
         return [row for pixels, repeats in PLACES.items() for row in compare(noise(pixels, N_PICTURES), repeats)]
-    finally:
-        torch.set_num_threads(n_before)
 
 
 def compare(data: Data, repeats: int) -> list[Comparison]:

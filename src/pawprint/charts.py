@@ -8,7 +8,7 @@ tries more rates than there are colors is answered by one panel instead: the err
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,8 +51,7 @@ class Curves:
         """Those of some runs."""
         chosen = {(row.variant, row.run) for row in rows}
         frames = (self.scores, self.steps, self.epochs, self.diagnostics)
-        masks = [[pair in chosen for pair in _pairs(frame)] for frame in frames]
-        return Curves(*(frame[np.array(mask, dtype=bool)] for frame, mask in zip(frames, masks, strict=True)))
+        return Curves(*(frame[_is_of(frame, chosen)] for frame in frames))
 
 
 def evenly(n: int, n_points: int = MAX_POINTS) -> np.ndarray:
@@ -146,7 +145,7 @@ def _gradient_panels(steps: pd.DataFrame, rows: Sequence[RunComparison], x: str,
         averaged = steps.assign(smoothed=smoothed_norm(steps, column))
         curves = _lines(averaged, rows, x, column, "smoothed", with_seeds)
         sound = [row for row in rows if not row.n_diverged] or rows
-        finished = steps[[pair in {(row.variant, row.run) for row in sound} for pair in _pairs(steps)]]
+        finished = steps[_is_of(steps, {(row.variant, row.run) for row in sound})]
         panels.append(Panel(title, "L2 norm", curves, log_y=True, top=_head(steps[column], finished[column])))
     return panels
 
@@ -157,12 +156,13 @@ def _head(norms: pd.Series, of_finished: pd.Series) -> float | None:
     return top if norms.max() > top else None
 
 
-def _pairs(frame: pd.DataFrame) -> Iterable[tuple[str, str]]:
-    return zip(frame["variant"], frame["run"], strict=True)
+def _is_of(frame: pd.DataFrame, runs: Collection[tuple[str, str]]) -> np.ndarray:
+    """Which rows are of some of the runs, (rows,) bool; pair by pair a study's would take seconds a chart."""
+    return pd.MultiIndex.from_frame(frame[["variant", "run"]]).isin(list(runs))
 
 
 def _runs(frame: pd.DataFrame) -> set[Any]:
-    return set(_pairs(frame))
+    return set(frame[["variant", "run"]].drop_duplicates().itertuples(index=False, name=None))
 
 
 def _lines(

@@ -3,18 +3,23 @@
 import imagehash
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis.strategies import integers, sampled_from
 from PIL import Image
 
 from pawprint.data import hashes
 from pawprint.data.hashes import (
     WINDOWS,
-    faiss_search,
+    cheapest_words,
+    flat_search,
+    indexed_search,
     near_pairs,
     near_pairs_between,
     pack_bits,
     phashes,
     popcount_search,
     thumbnails,
+    words_of,
 )
 from pawprint.data.sources.procedural import BREEDS, draw_pet
 
@@ -44,10 +49,50 @@ def as_list(pairs: hashes.Pairs) -> list[tuple[int, int, int]]:
 
 
 @pytest.mark.parametrize("radius", [0, 1, 7, 14, 64])
-@pytest.mark.parametrize("search", [popcount_search, faiss_search])
+@pytest.mark.parametrize("search", [popcount_search, flat_search])
 def test_both_searches_are_exact(search, radius: int) -> None:
     first, second = planted(90, seed=1), np.concatenate([planted(90, seed=1)[::2], planted(40, seed=2)])
     assert as_list(search(first, second, radius)) == slow_pairs(first, second, radius)
+
+
+@given(
+    seed=integers(0, 10**6),
+    n=integers(1, 60),
+    n_equal=integers(0, 40),
+    radius=sampled_from([0, 1, 2, 7, 14, 16]),
+    n_words=integers(1, 8),
+    at_once=sampled_from([1, 2**20]),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_indexed_search_is_exact(seed: int, n: int, n_equal: int, radius: int, n_words: int, at_once: int) -> None:
+    """By any words that it may go by, over duplicates, and however few hashes are looked for at once."""
+    first, second = planted(n, seed), np.concatenate([planted(n, seed)[::2], np.full(n_equal, planted(n, seed)[0])])
+    words = words_of(min(n_words, radius + 1), width=8, radius=radius)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hashes, "LISTS_AT_ONCE", at_once)
+        found = indexed_search(first, second, radius, words)
+    assert as_list(found) == slow_pairs(first, second, radius)
+
+
+def test_the_largest_radius_is_searched_by_words_where_hashes_are_many() -> None:
+    """So that what the test above holds is what a large set goes through; and one in which all are equal does not."""
+    many = np.random.default_rng(0).integers(0, 2**64, 200_000, dtype=np.uint64)
+    for radius in (0, 14, 16):
+        words = cheapest_words(many, many, radius)
+        assert words
+        assert sum(word.radius + 1 for word in words) == radius + 1
+        assert len({word.shift for word in words}) == len(words)
+        assert all(word.shift + word.width <= 64 for word in words)
+    assert not cheapest_words(np.full_like(many, 5), np.full_like(many, 5), 14)
+
+
+def test_a_large_set_is_searched_as_pair_by_pair() -> None:
+    many = planted(30_000, seed=5)
+    assert cheapest_words(many, many, 14)
+    found = near_pairs_between(many, many, 14)
+    assert len(found.first) > 40_000
+    for ours, theirs in zip(found, flat_search(many, many, 14), strict=True):
+        assert np.array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("few", [0, hashes.POPCOUNT_PAIRS])
