@@ -41,7 +41,6 @@ def test_layers_gradients_are_those_of_the_plain_formula(data: Data, resnet_spec
     for name, layer in layers(model).items():
         values = torch.cat([p.grad.reshape(-1) for p in layer.parameters(recurse=False) if p.grad is not None])
         expected = values.double().square().mean().sqrt().item()
-        assert measured[f"gradient_of_layer_{name}"] == pytest.approx(
-            expected, rel=1e-4
-        )  # float32's norms, of up to 2.4 million
+        # The norms are float32's, of up to 2.4 million numbers.
+        assert measured[f"gradient_of_layer_{name}"] == pytest.approx(expected, rel=1e-4)
     assert len(measured) == 41
