@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from pawprint.fan_out.job import FIRST
 from pawprint.progress import tell
 from pawprint.summary import stdout_console
 
@@ -36,7 +37,7 @@ class Board:
     def hear(self, news: list[tuple[str, str, str]]) -> None:
         """(variant, node, what is under way) each, the oldest first."""
         for variant, node, what in news:
-            if what == "pull":  # the first move, also of a retry
+            if what == FIRST:  # also of a retry
                 self.places[variant] = Place(since=time.monotonic())
             place = self.places[variant]
             place.node, place.what = node, what

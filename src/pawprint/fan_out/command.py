@@ -18,11 +18,10 @@ from pawprint import paths
 from pawprint.errors import PawprintError, SettingsError
 from pawprint.fan_out.board import Board
 from pawprint.fan_out.job import Home, Job, versions
-from pawprint.graph import Stage, read_graph
 from pawprint.params import nearest, read_study
 from pawprint.types import RunSpec
 
-STALE = re.compile(r"Running stage '(?:[^']*:)?([^':]+)'")  # of a dry run
+ABSENT = {"deleted", "not in cache"}  # what `dvc status` calls an output that nobody pulled
 
 
 def fan_out(study: Path, variants: list[str], address: str | None) -> None:
@@ -35,7 +34,7 @@ def fan_out(study: Path, variants: list[str], address: str | None) -> None:
         refuse_changes(top)
         _, specs = read_study(paths.PARAMS)
         folder = str(Path.cwd().relative_to(top))
-        jobs = jobs_of(specs, variants, read_graph(), stale_stages(), folder)
+        jobs = jobs_of(specs, variants, *read_graph(), folder)
         if not jobs:
             print("every variant is up to date")
             return
@@ -43,7 +42,7 @@ def fan_out(study: Path, variants: list[str], address: str | None) -> None:
         with cluster(address):
             print(f"pushing what {len(jobs)} variants begin with", file=sys.stderr)
             _run("dvc", "push", *sorted({name for job in jobs for name in job.inputs}))
-            failed = _on_the_cluster(jobs, Home(_bundle(), config, versions(packages())))
+            failed = _on_the_cluster(jobs, Home(_bundle(top), config, versions(packages())))
     if failed:
         names = ", ".join(failed)
         raise PawprintError(f"{len(failed)} of {len(jobs)} variants failed: {names}; what did not is in the remote")
@@ -57,15 +56,30 @@ def refuse_changes(top: Path) -> None:
         raise SettingsError([f"what runs on the cluster is the commit, and these differ from it: {names}; commit them"])
 
 
-def stale_stages() -> set[str]:
-    """The stages of the study in this folder that `dvc repro` would run."""
-    return set(STALE.findall(_run("dvc", "repro", "--dry", "--allow-missing")))
+def read_graph() -> tuple[dict[str, list[str]], set[str]]:
+    """Each stage of the study in this folder, with those whose outputs it reads; and which of them are to be run.
+
+    A stage whose outputs are merely not here has run; one that reads what a stale one writes is stale.
+    """
+    with Repo() as repo:
+        stages = [stage for stage in repo.index.stages if Path(stage.path) == paths.GRAPH.resolve()]
+        graph = {stage.name: [other.name for other in repo.index.graph.successors(stage)] for stage in stages}
+        changed = repo.status([str(paths.GRAPH)])
+    stale = {name.rpartition(":")[2] for name, changes in changed.items() if not all(map(_only_absent, changes))}
+    while more := {name for name in graph if name not in stale and stale.intersection(graph[name])}:
+        stale |= more
+    return graph, stale
+
+
+def _only_absent(change: str | dict[str, dict[str, str]]) -> bool:
+    """Of what `dvc status` tells of a stage: `changed command`, or paths, inputs or outputs, and how they changed."""
+    return isinstance(change, dict) and all(ABSENT.issuperset(how.values()) for how in change.values())
 
 
 def jobs_of(
-    specs: list[RunSpec], variants: list[str], graph: dict[str, Stage], stale: set[str], folder: str
+    specs: list[RunSpec], variants: list[str], graph: dict[str, list[str]], stale: set[str], folder: str
 ) -> list[Job]:
-    """A job for each of `variants`, or (none named) for each variant of which a stage is stale.
+    """A job for each of `variants`, or (none named) for each of all, of which a stage is stale.
 
     Raises SettingsError for an unknown variant, and for a stage that several variants need and that is stale.
     """
@@ -77,23 +91,13 @@ def jobs_of(
         runs = [spec for spec in specs if spec.variant == variant]
         stages = tuple(name for name in graph if name in stale and name.partition("@")[2] == variant)
         if stages:
-            inputs = tuple(name for name in _upstream(stages, graph) if name not in stages)
+            inputs = tuple(sorted({name for stage in stages for name in graph[stage]}.difference(stages)))
             gpus = int(any(run.accelerator == "cuda" for run in runs))
             jobs.append(Job(variant, folder, inputs, stages, max(run.threads for run in runs), gpus))
     if shared := sorted({name for job in jobs for name in job.inputs if name in stale}):
         raise SettingsError([f"not up to date, and needed by several variants: {', '.join(shared)}; "
                              f"`dvc repro {' '.join(shared)}`, then commit dvc.lock with what it changed"])  # fmt: skip
     return jobs
-
-
-def _upstream(stages: tuple[str, ...], graph: dict[str, Stage]) -> list[str]:
-    """The stages whose outputs these read."""
-    inputs = {Path(path) for name in stages for path in graph[name].inputs}
-
-    def is_read(output: Path) -> bool:
-        return any(output in (path, *path.parents) or path in output.parents for path in inputs)
-
-    return [name for name, stage in graph.items() if any(is_read(Path(output)) for output in stage.outputs)]
 
 
 def remote() -> dict[str, Any]:
@@ -184,9 +188,10 @@ def _failure(task: Any) -> str | None:
         return f"{type(error).__name__}: {str(error).strip()}"
 
 
-def _bundle() -> bytes:
+def _bundle(top: Path) -> bytes:
     """The commit with all that it comes from."""
-    return subprocess.run(["git", "bundle", "create", "--quiet", "-", "HEAD"], check=True, capture_output=True).stdout
+    command = ["git", "bundle", "create", "--quiet", "-", "HEAD"]  # of a folder below, `-` would be a file's name
+    return subprocess.run(command, cwd=top, check=True, capture_output=True).stdout
 
 
 def _run(*command: str) -> str:

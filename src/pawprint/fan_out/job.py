@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 TOLD_LINES = 15  # of the log of a job that failed; all of it is in Ray's logs
+FIRST = "checkout"  # what each attempt tells first
 STARTS = "Running stage '"
 
 
@@ -78,6 +79,7 @@ def _run_in(folder: Path, job: Job, home: Home, tell: Callable[[str], None]) -> 
         _run(command, cwd, {**inherited, "PATH": path, "PAWPRINT_PROGRESS": "plain", **variables}, tell)
 
     bundle, checkout = folder / "commit.bundle", folder / "checkout"
+    tell(FIRST)
     bundle.write_bytes(home.commit)
     run("git", "clone", "--quiet", str(bundle), str(checkout), cwd=folder)
     with Config(str(checkout / ".dvc")).edit("local") as config:
