@@ -21,7 +21,7 @@ from pawprint.fan_out.job import Home, Job, versions
 from pawprint.params import nearest, read_study
 from pawprint.types import RunSpec
 
-ABSENT = {"deleted", "not in cache"}  # what `dvc status` calls an output that nobody pulled
+ABSENT = ("deleted", "not in cache")  # what `dvc status` calls an output that nobody pulled
 
 
 def fan_out(study: Path, variants: list[str], address: str | None) -> None:
@@ -71,9 +71,9 @@ def read_graph() -> tuple[dict[str, list[str]], set[str]]:
     return graph, stale
 
 
-def _only_absent(change: str | dict[str, dict[str, str]]) -> bool:
+def _only_absent(change: str | dict[str, dict[str, Any]]) -> bool:
     """Of what `dvc status` tells of a stage: `changed command`, or paths, inputs or outputs, and how they changed."""
-    return isinstance(change, dict) and all(ABSENT.issuperset(how.values()) for how in change.values())
+    return isinstance(change, dict) and all(how in ABSENT for changed in change.values() for how in changed.values())
 
 
 def jobs_of(
