@@ -2,7 +2,9 @@
 
 import contextlib
 import logging
+import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from pawprint import paths
 from pawprint.errors import PawprintError, SettingsError
 from pawprint.fan_out.board import Board
 from pawprint.fan_out.job import Home, Job, versions
+from pawprint.network import REACH_SECONDS
 from pawprint.params import nearest, read_study
 from pawprint.types import RunSpec
 
@@ -130,10 +133,14 @@ def cluster(address: str | None) -> Iterator[None]:
         import ray
     except ImportError:
         raise SettingsError(["Ray is not installed: `make cluster` adds it to .venv, here and on each node"]) from None
+    address = address or os.environ.get("RAY_ADDRESS") or "auto"
     try:
-        ray.init(address or "auto", log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise SettingsError([f"no Ray cluster at {address or 'RAY_ADDRESS or on this machine'} "
+        if ":" in address:  # Ray itself would try for minutes
+            host, _, port = address.removeprefix("ray://").rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SettingsError([f"no Ray cluster at {'this machine' if address == 'auto' else address} "
                              f"({str(error).splitlines()[0]}); `ray start --head --port=6379` begins one here, and "
                              "`ray start --address=HERE:6379` on another machine joins it"]) from None  # fmt: skip
     try:
