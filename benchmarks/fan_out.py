@@ -1,9 +1,9 @@
 """What a second machine is worth: four equally long variants on one node of a processor, and on two.
 
-Ours is the time on two nodes, theirs half the time on one: the ratio is ideal / reached the other way round, so 1 / ratio
-is the share of the ideal speed-up. Timed is `pawprint fan-out` from the command to its end, with the check of the
-study, the push, each node's clone, pull and push. Both nodes are processes on this machine and share its disk and
-memory: what a network costs is not in it, and what two trainings side by side take from each other is.
+Ours is the time on two nodes, theirs half the time on one, so 1 / ratio is the share of the ideal speed-up. Timed is
+`pawprint fan-out` from the command to its end: the check of the study, the push, each node's clone, pull and push.
+Both nodes are processes on this machine and share its disk and memory: what a network costs is not in it, and what two
+trainings side by side take from each other is.
 """
 
 import tempfile

@@ -63,5 +63,5 @@ def configure(home: Repository) -> None:
 def fan_out(home: Repository, address: str, *options: str) -> subprocess.Popen[str]:
     """`pawprint fan-out` under way."""
     command = [sys.executable, "-m", "pawprint.cli", "fan-out", "--address", address, *options]
-    folder, pipes = home.folder / home.study, {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=folder, env=home.environment, text=True, **pipes)
+    folder, pipe = home.folder / home.study, subprocess.PIPE
+    return subprocess.Popen(command, cwd=folder, env=home.environment, text=True, stdout=pipe, stderr=pipe)
