@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.clone import Repository, clone, edit
 
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_kill_child_processes_on_worker_exit_with_raylet_subreaper": "true"}
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_process_group_cleanup_enabled": "true"}
 MEMORY = 100 * 1024 * 1024  # bytes of shared memory that a node takes; more than a commit needs
 STUDY = "studies/digits"
 

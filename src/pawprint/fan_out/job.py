@@ -7,6 +7,7 @@ cache names them only after they are stored, and the retry begins in another fol
 
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -55,6 +56,8 @@ def versions(packages: list[str]) -> dict[str, str]:
 
 def work(job: Job, home: Home, tell: Callable[[str], None]) -> str | None:
     """Run the job's stages and push what they leave; None, or why not. `tell` hears what is under way."""
+    # Ray's subreaper leaves it ignored, and then every command seems to end with exit code 0.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     here = versions([name for name in home.versions if name != "python"])
     others = [f"{name} {here[name]}, at home {at_home}" for name, at_home in home.versions.items()
               if here[name] != at_home]  # fmt: skip
