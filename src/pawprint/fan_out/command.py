@@ -164,7 +164,8 @@ def _on_the_cluster(jobs: list[Job], home: Home) -> list[str]:
     @ray.remote
     def variant(job: Job, home: Home, news: Queue) -> str | None:
         node = ray.util.get_node_ip_address()
-        return module.work(job, home, lambda what: news.put((job.variant, node, what)))
+        # Not `news.put`, which waits: while a task waits, Ray gives its processor to another.
+        return module.work(job, home, lambda what: news.actor.put.remote((job.variant, node, what)))
 
     sent, board = ray.put(home), Board([job.variant for job in jobs])
     tasks = {variant.options(num_cpus=job.cpus, num_gpus=job.gpus, name=job.variant).remote(job, sent, news): job
