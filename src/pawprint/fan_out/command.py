@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
@@ -163,9 +163,9 @@ def _on_the_cluster(jobs: list[Job], home: Home) -> list[str]:
 
     @ray.remote
     def variant(job: Job, home: Home, news: Queue) -> str | None:
-        node = ray.util.get_node_ip_address()
+        node, actor = ray.util.get_node_ip_address(), cast(Any, news.actor)
         # Not `news.put`, which waits: while a task waits, Ray gives its processor to another.
-        return module.work(job, home, lambda what: news.actor.put.remote((job.variant, node, what)))
+        return module.work(job, home, lambda what: actor.put.remote((job.variant, node, what)))
 
     sent, board = ray.put(home), Board([job.variant for job in jobs])
     tasks = {variant.options(num_cpus=job.cpus, num_gpus=job.gpus, name=job.variant).remote(job, sent, news): job
