@@ -7,9 +7,10 @@ PYTHON ?= python3
 UV := uv==0.13.8
 READY := .venv/.ready
 REMOTES := .venv/.remotes
+CLUSTER := .venv/.cluster
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help setup remotes repro quick optimizers semi semi-full audit verify faults illnesses guarantees test test-long readme plots-page pdf lint bench compression serving requirements clean
+.PHONY: help setup remotes cluster repro quick optimizers semi semi-full audit verify faults illnesses guarantees test test-long readme plots-page pdf lint bench compression serving requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,9 +28,15 @@ $(REMOTES): $(READY) requirements-remotes.txt
 	@.venv/bin/uv pip install --quiet --python .venv/bin/python -r requirements-remotes.txt
 	@touch $@
 
+$(CLUSTER): $(READY) requirements-cluster.txt
+	@.venv/bin/uv pip install --quiet --python .venv/bin/python -r requirements-cluster.txt
+	@touch $@
+
 setup: $(READY) ## make .venv with the pinned requirements
 
 remotes: $(REMOTES) ## add to .venv what remotes on S3 and SSH need
+
+cluster: $(CLUSTER) ## add to .venv what `pawprint fan-out` needs: Ray
 
 repro: $(READY) ## run the pets study: JOBS trainings side by side, then the table
 	@$(RUN) JOBS=$(JOBS) scripts/repro .
@@ -69,7 +76,7 @@ guarantees: $(REMOTES) ## try what docs/guarantees.md promises; writes its table
 test: $(READY) lint ## lint, types, imports, dependencies, tests
 	@$(RUN) python -m pytest
 
-test-long: $(REMOTES) ## what takes longer
+test-long: $(REMOTES) $(CLUSTER) ## what takes longer
 	@$(RUN) python -m pytest -m long
 
 readme: $(READY) ## write the README's table from the graph's results
@@ -102,6 +109,8 @@ requirements: $(READY) ## resolve pyproject.toml into requirements*.txt anew
 	  --no-header --no-annotate --quiet --output-file requirements.txt
 	@.venv/bin/uv pip compile pyproject.toml --extra remotes --constraint requirements.txt --python-version 3.11 \
 	  --universal --no-header --no-annotate --quiet --output-file requirements-remotes.txt
+	@.venv/bin/uv pip compile pyproject.toml --extra cluster --constraint requirements.txt --python-version 3.11 \
+	  --universal --no-header --no-annotate --quiet --output-file requirements-cluster.txt
 
 clean: ## remove what `make` can make again, but no results
 	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache src/*.egg-info

@@ -204,6 +204,27 @@ def verify_study(
     sys.exit(0 if verification.passed else 1)
 
 
+@app.command(
+    "fan-out",
+    epilog="For example: pawprint fan-out --address 10.0.0.1:6379; then `dvc repro --pull`. docs/many-machines.md says "
+    "what nodes need. Exit codes: 0 all done, 1 a variant failed, 2 nothing was sent, 130 interrupted.",
+)
+def fan_out_study(
+    study: Annotated[Path, typer.Argument(help="The study's folder.")] = Path(),
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help="This one; may be given several times. Default: all that are not up to date."),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Of the Ray cluster; default: RAY_ADDRESS, or the one that this machine is in.")
+    ] = None,
+) -> None:
+    """Run the study's variants on a Ray cluster, each on one node, and leave the results in DVC's remote."""
+    from pawprint.fan_out.command import fan_out
+
+    fan_out(study, variant or [], address)
+
+
 @app.command("report")
 def report_study(
     out: Annotated[Path | None, typer.Option(help="The page to write; default: report.html in this folder.")] = None,
