@@ -19,6 +19,7 @@ from typing import Any
 from benchmarks import (
     diagnostics,
     epoch,
+    fan_out,
     infer,
     leakage_search,
     loader,
@@ -59,6 +60,7 @@ BENCHMARKS = {
     "noop": Benchmark(noop.run, 1.5),
     "tta": Benchmark(tta.run, 1, by_default=False),
     "diagnostics": Benchmark(diagnostics.run, 2, by_default=False),
+    "fan_out": Benchmark(fan_out.run, 5, by_default=False),  # with what `make cluster` adds
 }
 DEFAULT = [name for name, benchmark in BENCHMARKS.items() if benchmark.by_default]
 OTHERS = ("timm", "ImageHash", "faiss-cpu", "dvc")  # packages that figures depend on, beside a training's

@@ -122,11 +122,16 @@ def test_without_a_cluster_it_says_how_to_begin_one(stale: Repository) -> None:
 
 
 def test_a_job_asks_for_what_its_variant_trains_on(spec: RunSpec) -> None:
-    runs = [replace(spec, threads=3), replace(spec, run="other", accelerator="cuda")]
+    runs = [replace(spec, threads=3), replace(spec, run="other", accelerator="cuda", devices=2)]
     stale = {"train@baseline", "test@baseline", "compare"}
     (job,) = command.jobs_of(runs, [], GRAPH, stale, "studies/digits")
     stages = ("train@baseline", "test@baseline")
-    assert job == Job("baseline", "studies/digits", ("prepare", "start"), stages, cpus=3, gpus=1)
+    assert job == Job("baseline", "studies/digits", ("prepare", "start"), stages, cpus=3, gpus=2)
+
+
+def test_a_training_on_several_machines_is_no_job(spec: RunSpec) -> None:
+    with pytest.raises(SettingsError, match="baseline: num_nodes: expected 1"):
+        command.jobs_of([replace(spec, num_nodes=2)], [], GRAPH, {"train@baseline"}, ".")
 
 
 def test_what_is_trained_already_is_an_input(spec: RunSpec) -> None:

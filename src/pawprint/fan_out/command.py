@@ -87,6 +87,10 @@ def jobs_of(
     Raises SettingsError for an unknown variant, and for a stage that several variants need and that is stale.
     """
     known = list(dict.fromkeys(spec.variant for spec in specs))
+    several = sorted({spec.variant for spec in specs if spec.num_nodes > 1 and spec.variant in (variants or known)})
+    if several:
+        raise SettingsError([f"{name}: num_nodes: expected 1, as a job is one machine's: docs/several-devices.md"
+                             for name in several])  # fmt: skip
     if unknown := [name for name in variants if name not in known]:
         raise SettingsError([f"{name}: no variant of {paths.PARAMS}; {nearest(name, known)}" for name in unknown])
     jobs = []
@@ -95,8 +99,9 @@ def jobs_of(
         stages = tuple(name for name in graph if name in stale and name.partition("@")[2] == variant)
         if stages:
             inputs = tuple(sorted({name for stage in stages for name in graph[stage]}.difference(stages)))
-            gpus = int(any(run.accelerator == "cuda" for run in runs))
-            jobs.append(Job(variant, folder, inputs, stages, max(run.threads for run in runs), gpus))
+            cpus = max(run.threads * run.devices for run in runs)
+            gpus = max(run.devices * (run.accelerator == "cuda") for run in runs)
+            jobs.append(Job(variant, folder, inputs, stages, cpus, gpus))
     if shared := sorted({name for job in jobs for name in job.inputs if name in stale}):
         raise SettingsError([f"not up to date, and needed by several variants: {', '.join(shared)}; "
                              f"`dvc repro {' '.join(shared)}`, then commit dvc.lock with what it changed"])  # fmt: skip
