@@ -12,6 +12,7 @@ import psutil
 import pytest
 import yaml
 
+from pawprint.errors import SettingsError
 from pawprint.fan_out import command
 from pawprint.fan_out.board import Board
 from pawprint.fan_out.job import FIRST, Home, Job, versions, work
@@ -137,6 +138,11 @@ def test_a_training_on_several_machines_is_no_job(spec: RunSpec) -> None:
 def test_what_is_trained_already_is_an_input(spec: RunSpec) -> None:
     (job,) = command.jobs_of([spec], ["baseline"], GRAPH, {"test@baseline", "compare"}, ".")
     assert (job.inputs, job.stages, job.gpus) == (("prepare", "train@baseline"), ("test@baseline",), 0)
+
+
+def test_the_version_of_every_package_is_known() -> None:
+    """Also of those whose name is written with a hyphen here and with an underscore there."""
+    assert "none" not in versions(command.packages()).values()
 
 
 def test_a_node_with_other_versions_does_not_run() -> None:

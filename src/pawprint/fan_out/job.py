@@ -50,8 +50,14 @@ class Failed(Exception):
 
 def versions(packages: list[str]) -> dict[str, str]:
     """Python's and theirs, here."""
-    installed = {distribution.name.lower(): distribution.version for distribution in metadata.distributions()}
-    return {"python": platform.python_version(), **{name: installed.get(name, "none") for name in packages}}
+
+    def of(package: str) -> str:
+        try:
+            return metadata.version(package)
+        except metadata.PackageNotFoundError:
+            return "none"
+
+    return {"python": platform.python_version(), **{name: of(name) for name in packages}}
 
 
 def work(job: Job, home: Home, tell: Callable[[str], None]) -> str | None:
