@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    accelerator,
     diagnostics,
     epoch,
     fan_out,
@@ -60,6 +61,7 @@ BENCHMARKS = {
     "noop": Benchmark(noop.run, 1.5),
     "tta": Benchmark(tta.run, 1, by_default=False),
     "diagnostics": Benchmark(diagnostics.run, 2, by_default=False),
+    "accelerator": Benchmark(accelerator.run, 5, by_default=False),
     "fan_out": Benchmark(fan_out.run, 5, by_default=False),  # with what `make cluster` adds
 }
 DEFAULT = [name for name, benchmark in BENCHMARKS.items() if benchmark.by_default]

@@ -35,8 +35,26 @@ def draw(folder: Path, n_train: int) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(draw_pet(breed, seed=0, index=index, pixels=DRAWN_PIXELS)).save(path)
             rows.append((name, breed.name, part))
+    _write_index(folder, rows)
+
+
+def _write_index(folder: Path, rows: list[tuple[str, str, str]]) -> None:
     with (folder / "index.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("image_name", "label", "split"), *sorted(rows)])
+
+
+def laid_out(pictures: Path, folder: Path) -> None:
+    """Pictures in a folder a class, as `draw` leaves its own: linked, two of each class for val and test."""
+    rows = []
+    for kind in sorted(place for place in pictures.iterdir() if place.is_dir()):
+        for index, file in enumerate(sorted(kind.iterdir())):
+            part = {0: "val", 1: "test"}.get(index, "train")
+            name = f"{part}/{kind.name}/{file.name}"
+            place = folder / "images" / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(file.resolve())
+            rows.append((name, kind.name, part))
+    _write_index(folder, rows)
 
 
 def prepared(fetched: Path, pixels: int) -> Data:

@@ -42,6 +42,8 @@ class TimedBatches(TrainBatches):
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         began = time.perf_counter()
         yield from self.source(epoch, start)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
         self.seconds = time.perf_counter() - began
 
     def source(self, epoch: int, start: int) -> Iterator[Batch]:

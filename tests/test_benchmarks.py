@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from benchmarks import __main__ as bench
 from benchmarks import (
+    accelerator,
     cost,
     diagnostics,
     epoch,
@@ -176,6 +177,26 @@ def test_the_epochs_of_the_benchmark_are_whole_batches() -> None:
     """Or timm's would be of fewer pictures."""
     for n_train, _, _ in (*epoch.PLACES.values(), *study.PLACES.values()):
         assert n_train % pictures.BATCH_SIZE == n_train % pictures.N_CLASSES == 0
+
+
+@pytest.mark.long  # it compiles
+def test_what_an_accelerator_is_given_runs_on_the_processor(fetched: Path) -> None:
+    row = accelerator.compare(fetched, torch.device("cpu"), pixels=32, n_workers=0, repeats=1)
+    assert row.benchmark == "accelerator, an epoch of 16 pictures, 32 px"
+    assert row.ratio.low > 0
+    patterns = accelerator.ordinary(
+        pictures.train_folder(fetched), pictures.prepared(fetched, 32), torch.device("cpu"), 0
+    )
+    assert patterns() == 16
+
+
+def test_photographs_are_laid_out_like_the_drawn_ones(tmp_path: Path) -> None:
+    pictures.draw(tmp_path / "drawn", n_train=32)  # four of a class
+    pictures.laid_out(pictures.train_folder(tmp_path / "drawn"), tmp_path / "fetch")
+    data = pictures.prepared(tmp_path / "fetch", 32)
+    assert len(data.class_names) == pictures.N_CLASSES
+    assert len(data.train) == 2 * pictures.N_CLASSES
+    assert len(data.val) == len(data.test) == pictures.N_CLASSES
 
 
 def test_an_epoch_is_compared_with_each_pattern_and_with_a_worker(fetched: Path, monkeypatch) -> None:
