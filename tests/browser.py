@@ -35,7 +35,7 @@ def seen(page: Path, script: str) -> tuple[Any, list[str]]:
       document.body.append(told);
     }})()</script></body>"""
     before, _, after = page.read_text(encoding="utf-8").rpartition("</body>")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # as in `tab`
         copy = Path(folder) / "page.html"
         copy.write_text(before + asking + after, encoding="utf-8")
         command = [str(CHROMIUM), *OPTIONS, f"--user-data-dir={folder}/profile", copy.as_uri()]
@@ -100,7 +100,8 @@ class Tab:
 @asynccontextmanager
 async def tab(url: str, width: int = 1200, height: int = 900) -> AsyncIterator[Tab]:
     """The page at `url`, loaded; the browser reaches nothing but this machine."""
-    with tempfile.TemporaryDirectory() as folder:
+    # Chromium's helpers outlive it by a moment, and write into the folder that is being deleted.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         command = [
             *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
             *("--disable-background-networking", "--disable-component-update", "--remote-debugging-port=0"),
