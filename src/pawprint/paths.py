@@ -68,6 +68,7 @@ TRAINING_CODE = (
     "integrity.py",
     "interruption.py",
     "locks.py",
+    "memory.py",
     "models",
     "network.py",
     "objectives",

@@ -167,7 +167,7 @@ class RunSpec:
     select_on: Literal["val_loss", "val_accuracy", "val_balanced_accuracy"] = "val_loss"  # which epoch's weights stay
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"  # of the training's arithmetic
-    compile: bool = False  # the model, by torch.compile: minutes once, then faster steps
+    compile: bool = False  # the model, by torch.compile: half a minute once; for accelerators
     # Of the processor, per process; another number gives other bytes. No processor has more than 512 today.
     threads: Annotated[int, Field(ge=1, le=512)] = 1
     # Processes with a device each that share every batch (`pawprint.training.processes`).

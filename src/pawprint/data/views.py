@@ -65,10 +65,12 @@ class FlipAndShift:
         columns = torch.where(flips[:, None], width - 1 - columns, columns)  # (B, W)
         rows = _reflected(shifts[:, :1] + rows - pad, height)  # (B, H)
         columns = _reflected(shifts[:, 1:] + columns - pad, width)
-        example = torch.arange(n, device=images.device)[:, None, None]
-        pixels = (example * height + rows[:, :, None]) * width + columns[:, None, :]  # (B, H, W), counted through all
-        # One index a pixel: four times as fast as one a dimension.
-        return images.reshape(-1, channels).index_select(0, pixels.flatten()).view(images.shape)
+        # Whole rows, and out of them bytes: twice as fast as pixel by pixel.
+        first_rows = height * torch.arange(n, device=images.device)[:, None]
+        wide = images.reshape(n * height, width * channels).index_select(0, (first_rows + rows).flatten())
+        places = columns[:, :, None] * channels + torch.arange(channels, device=images.device)  # (B, W, C)
+        of_each_row = places.view(n, 1, width * channels).expand(n, height, width * channels)
+        return wide.view(n, height, width * channels).gather(2, of_each_row).view(images.shape)
 
 
 @dataclass(frozen=True)
