@@ -16,6 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from benchmarks import (
     accelerator,
     diagnostics,
@@ -66,7 +68,8 @@ BENCHMARKS = {
 }
 DEFAULT = [name for name, benchmark in BENCHMARKS.items() if benchmark.by_default]
 OTHERS = ("timm", "ImageHash", "faiss-cpu", "dvc")  # packages that figures depend on, beside a training's
-BUSY_LOAD = 0.5  # processes that want a core, averaged over the last minute
+LOOK_SECONDS = 5  # before the first benchmark; the load of the last minute would still tell of a set-up that is over
+BUSY_CORES = 0.2  # of other work
 DOCUMENT, RESULTS = Path("docs/benchmarks.md"), Path("docs/benchmarks.json")
 BEGIN = "<!-- from here: make bench -->\n"
 HEADER = (
@@ -87,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = options.names or DEFAULT
     minutes = sum(BENCHMARKS[name].minutes for name in names)
     print(f"about {minutes:.0f} minutes on two idle cores: {', '.join(names)}", file=sys.stderr)
-    state = about(os.getloadavg()[0])  # before our own work
+    state = about(busy_cores())  # before our own work
     results = {}
     for name in names:
         results[name] = {"about": state, "comparisons": _run(name)}
@@ -128,11 +131,16 @@ def device() -> str:
     return f"{name}, {cores} cores"
 
 
-def about(load: float) -> str:
+def busy_cores() -> float:
+    """How many cores other work takes, for as long as this looks."""
+    return psutil.cpu_percent(interval=LOOK_SECONDS) / 100 * (psutil.cpu_count() or 1)
+
+
+def about(busy: float) -> str:
     """What figures are of: device, versions, and whether the machine was busy."""
     known = ", ".join(f"{name} {of}" for name, of in (versions() | {name: version(name) for name in OTHERS}).items())
-    busy = "; other work was running: do not keep these figures" if load > BUSY_LOAD else ""
-    return f"{device()}; {known}; load before: {load:.1f}{busy}"
+    warning = "; other work was running: do not keep these figures" if busy > BUSY_CORES else ""
+    return f"{device()}; {known}; cores busy before: {busy:.1f}{warning}"
 
 
 def _run(name: str) -> list[dict[str, Any]]:

@@ -10,12 +10,15 @@ PHOTOGRAPHS names a folder with a folder a class instead:
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch.nn import functional
 from torchvision.models import resnet18
 
+from benchmarks.apart import apart
 from benchmarks.epoch import Epoch
 from benchmarks.pictures import draw, laid_out, ordinary_loader, prepared, train_folder
 from benchmarks.ratio import Comparison, Work, in_turn, timed
@@ -44,21 +47,29 @@ def run() -> list[Comparison]:
 def compare(fetched: Path, device: torch.device, pixels: int, n_workers: int, repeats: int) -> Comparison:
     """On any device: what the accelerator is given, the processor can do, too."""
     data = prepared(fetched, pixels)
-    theirs = ordinary(train_folder(fetched), data, device, n_workers)
-    seconds = in_turn({"ours": our_work(data, device), "theirs": timed(theirs)}, repeats)
+    with apart(ours, fetched, pixels, device) as one, apart(theirs, fetched, pixels, device, n_workers) as other:
+        seconds = in_turn({"ours": one, "theirs": other}, repeats)
     name = f"accelerator, an epoch of {len(data.train):,} pictures, {pixels} px"
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     against = f"ImageFolder, {n_workers} workers, NCHW, fp32"
     return Comparison(name, against, seconds["ours"], seconds["theirs"], f"accelerator: on {where}", target=TARGET)
 
 
-def our_work(data: Data, device: torch.device) -> Work:
+@contextmanager
+def ours(fetched: Path, pixels: int, device: torch.device) -> Iterator[Work]:
     """An epoch as the settings for an accelerator have it; the first compiles."""
+    data = prepared(fetched, pixels)
     spec = RunSpec(
         study="bench", variant="accelerator", run="accelerator", seed=0,
         accelerator="cuda" if device.type == "cuda" else "cpu", precision="bf16-mixed", compile=True,
     )  # fmt: skip
-    return our_epoch(spec, data, TimedBatches(data, spec, device=device), lambda row, step: None)
+    yield our_epoch(spec, data, TimedBatches(data, spec, device=device), lambda row, step: None)
+
+
+@contextmanager
+def theirs(fetched: Path, pixels: int, device: torch.device, n_workers: int) -> Iterator[Work]:
+    """An epoch of the pattern."""
+    yield timed(ordinary(train_folder(fetched), prepared(fetched, pixels), device, n_workers))
 
 
 def ordinary(folder: Path, data: Data, device: torch.device, n_workers: int) -> Epoch:

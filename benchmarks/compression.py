@@ -8,7 +8,6 @@ Each is asked in turn with the checkpoint in eager torch, one thread each: a pic
 """
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -51,9 +50,9 @@ class Speed:
 
 def main() -> None:
     """Print the table of each variant that is listed; in the root, write it into the document as well."""
-    from benchmarks.__main__ import about
+    from benchmarks.__main__ import about, busy_cores
 
-    before = about(os.getloadavg()[0])
+    before = about(busy_cores())
     study, _ = read_study(paths.PARAMS)
     if not study.compressed:
         raise PawprintError(f"{paths.PARAMS}: compressed: []: expected the variants to make smaller models of")

@@ -14,6 +14,7 @@ epoch, with 4 workers that stay, NCHW and fp32:
   each step.
 
 And bare steps on batches in memory, which are the limit: ours against them, and they against the ordinary pattern.
+Each in a process of its own, as people run them.
 
 Neither's lines are here, only what they do. Validation is not counted. `study` says what the machine does when two
 trainings are wanted, which is what the graph has it do.
@@ -21,7 +22,8 @@ trainings are wanted, which is what the graph has it do.
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,10 +38,11 @@ from torchvision.datasets import ImageFolder
 from torchvision.models import resnet18
 from torchvision.transforms import v2
 
+from benchmarks.apart import Apart, apart
 from benchmarks.pictures import BATCH_SIZE, N_CLASSES, draw, loader_of, ordinary_loader, prepared, train_folder
 from benchmarks.ratio import Comparison, Work, in_turn, timed
 from benchmarks.step import TimedBatches, bare_step, our_epoch
-from benchmarks.threads import on_threads
+from benchmarks.threads import threads
 from pawprint.data.batches import TrainBatches
 from pawprint.models import build_model
 from pawprint.training.optimizers import build_optimizer
@@ -66,11 +69,15 @@ def run() -> list[Comparison]:
 def compare(pixels: int, fetched: Path, repeats: int, target: float | None = None) -> list[Comparison]:
     """Against the ordinary pattern twice, ours with and without a worker; then ours without against the others."""
     data = prepared(fetched, pixels)
-    works: dict[str, Work] = {f"ours{ahead}": our_work(data, ahead) for ahead in (0, AHEAD)}
-    for name, made in PATTERNS.items():
-        works[name] = timed(made(train_folder(fetched), data))
-    works[LIMIT] = timed(bare(data))
-    seconds = in_turn({name: on_threads(THREADS, work) for name, work in works.items()}, repeats)
+    with ExitStack() as running:
+
+        def started(make: Callable[..., Any], *arguments: object) -> Apart:
+            return running.enter_context(apart(make, fetched, pixels, *arguments))
+
+        works = {f"ours{ahead}": started(ours, ahead) for ahead in (0, AHEAD)}
+        works |= {name: started(theirs, made) for name, made in PATTERNS.items()}
+        works[LIMIT] = started(theirs, bare)
+        seconds = in_turn(works, repeats)
     place = f"epoch, {len(data.train)} pictures, {pixels} px"
     rows = [_row(place, "ours0", name, seconds, target) for name in PATTERNS]
     return [
@@ -81,16 +88,25 @@ def compare(pixels: int, fetched: Path, repeats: int, target: float | None = Non
     ]
 
 
-def our_work(data: Data, ahead: int = 0, n_threads: int = THREADS) -> Work:
+@contextmanager
+def ours(fetched: Path, pixels: int, ahead: int = 0, n_threads: int = THREADS) -> Iterator[Work]:
     """An epoch of ours, with so many workers."""
+    data = prepared(fetched, pixels)
     spec = RunSpec(
         study="bench", variant="epoch", run="epoch", seed=0, batch_size=BATCH_SIZE, accelerator="cpu",
         threads=n_threads,
     )  # fmt: skip
-    return our_epoch(spec, data, TimedBatches(data, spec, ahead), lambda row, step: None)
+    yield our_epoch(spec, data, TimedBatches(data, spec, ahead), lambda row, step: None)
 
 
-def bare(data: Data) -> Epoch:
+@contextmanager
+def theirs(fetched: Path, pixels: int, made: Callable[[Path, Data], Epoch]) -> Iterator[Work]:
+    """An epoch of a pattern."""
+    with threads(THREADS):
+        yield timed(made(train_folder(fetched), prepared(fetched, pixels)))
+
+
+def bare(folder: Path, data: Data) -> Epoch:
     """As many steps on batches that are there already, with our optimizer and layout: what nobody's epoch is under."""
     spec = RunSpec(study="bench", variant="bare", run="bare", seed=0, batch_size=BATCH_SIZE, accelerator="cpu")
     batches, model = list(TrainBatches(data, spec).epoch(1)), build_model(spec, data).train()

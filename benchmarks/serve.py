@@ -308,9 +308,9 @@ def _wait_for(url: str, file: bytes) -> None:
 
 
 def main() -> None:
-    from benchmarks.__main__ import about
+    from benchmarks.__main__ import about, busy_cores
 
-    before = about(os.getloadavg()[0])
+    before = about(busy_cores())
     figures = measure(SECONDS, OVERLOAD_SECONDS, ROUNDS, CLIENTS)
     text = DOCUMENT.read_text(encoding="utf-8")
     made = f"{tables(figures)}\n{_overload(figures)}.\n\n{verdicts(targets(figures))}\n{before}.\n"

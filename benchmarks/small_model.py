@@ -5,6 +5,7 @@ workers, the MLP 784-128-56-10, plain SGD; nothing is measured, logged or kept. 
 same 60,000 pictures, with gradient norms, a row of history a step, and batches out of memory. A second comparison gives
 their loop such batches: what is left is what ours costs beside the pictures. One thread each; validation is not
 counted, and neither is what either does once (reading the files, standardizing the set), which the first round does.
+Each in a process of its own.
 
 The pictures are those in the folder that FASHION_MNIST names, as `data.path` would; else noise of the same size, on
 which both take as long.
@@ -12,8 +13,10 @@ which both take as long.
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,8 +26,10 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import FashionMNIST
 from torchvision.transforms import ToTensor
 
-from benchmarks.ratio import Comparison, in_turn, timed
+from benchmarks.apart import Apart, apart
+from benchmarks.ratio import Comparison, Work, in_turn, timed
 from benchmarks.step import TimedBatches, our_epoch
+from benchmarks.threads import threads
 from pawprint.data.batches import TrainBatches
 from pawprint.data.index import read_table
 from pawprint.data.packed import pixel_statistics
@@ -59,21 +64,13 @@ def train_set(place: str | None) -> tuple[np.ndarray, np.ndarray]:
 
 def compare(images: np.ndarray, labels: np.ndarray, batch_size: int, repeats: int) -> list[Comparison]:
     """Our epoch against theirs, and against theirs on our batches."""
-    spec = RunSpec(
-        study="bench", variant="small", run="small", seed=0, model="mlp", mlp_widths=(128, 56), optimizer="sgd",
-        lr=min(0.1, 0.1 * batch_size / 256), batch_size=batch_size, random_flip=False, random_crop_percent=0.0,
-        accelerator="cpu",
-    )  # fmt: skip
-    data = as_data(images, labels)
-    batches = TrainBatches(data, spec)
-    with tempfile.TemporaryDirectory() as folder:
-        loader = DataLoader(as_theirs(images, labels, Path(folder)), batch_size, shuffle=True)
-    works = {
-        "ours": our_epoch(spec, data, TimedBatches(data, spec), lambda row, step: None),
-        "theirs": timed(plain_epoch(plain_model(), lambda: loader)),
-        "bare": timed(plain_epoch(plain_model(), lambda: ((batch.images, batch.labels) for batch in batches.epoch(1)))),
-    }
-    seconds = in_turn(works, repeats)
+    with ExitStack() as running:
+
+        def started(make: Callable[..., Any]) -> Apart:
+            return running.enter_context(apart(make, images, labels, batch_size))
+
+        seconds = in_turn({name: started(make) for name, make in (("ours", ours), ("theirs", theirs), ("bare", bare))},
+                          repeats)  # fmt: skip
     name = f"small model, batch {batch_size}, {len(labels):,} pictures"
     return [
         Comparison(
@@ -85,6 +82,38 @@ def compare(images: np.ndarray, labels: np.ndarray, batch_size: int, repeats: in
         ),
         Comparison(name, "the same plain loop on our batches", seconds["ours"], seconds["bare"]),
     ]
+
+
+@contextmanager
+def ours(images: np.ndarray, labels: np.ndarray, batch_size: int) -> Iterator[Work]:
+    """The loop of every study."""
+    data, spec = as_data(images, labels), spec_of(batch_size)
+    yield our_epoch(spec, data, TimedBatches(data, spec), lambda row, step: None)
+
+
+@contextmanager
+def theirs(images: np.ndarray, labels: np.ndarray, batch_size: int) -> Iterator[Work]:
+    """The plain loop on torchvision's dataset."""
+    with threads(1), tempfile.TemporaryDirectory() as folder:
+        loader = DataLoader(as_theirs(images, labels, Path(folder)), batch_size, shuffle=True)
+        yield timed(plain_epoch(plain_model(), lambda: loader))
+
+
+@contextmanager
+def bare(images: np.ndarray, labels: np.ndarray, batch_size: int) -> Iterator[Work]:
+    """The plain loop on our batches."""
+    batches = TrainBatches(as_data(images, labels), spec_of(batch_size))
+    with threads(1):
+        yield timed(plain_epoch(plain_model(), lambda: ((batch.images, batch.labels) for batch in batches.epoch(1))))
+
+
+def spec_of(batch_size: int) -> RunSpec:
+    """The optimization study's MLP, nothing augmented."""
+    return RunSpec(
+        study="bench", variant="small", run="small", seed=0, model="mlp", mlp_widths=(128, 56), optimizer="sgd",
+        lr=min(0.1, 0.1 * batch_size / 256), batch_size=batch_size, random_flip=False, random_crop_percent=0.0,
+        accelerator="cpu",
+    )  # fmt: skip
 
 
 def as_data(images: np.ndarray, labels: np.ndarray) -> Data:

@@ -2,25 +2,30 @@
 
 Ours is the loop itself (`training.loop.run`): objective, backward, gradient norms, a row of history, DVCLive and W&B
 (offline), optimizer step. Theirs is forward, backward, step and zero_grad of the same ResNet-18, channels last, with
-the same fused Adam. Both work on the same pictures, in memory; augmentation is the epoch's benchmark. On one thread
-of the processor, where a training of the graph runs.
+the same fused Adam; and the same in a process that keeps what it frees, as ours does (`pawprint.memory`), which says
+what ours costs beside that. Both work on the same pictures, in memory; augmentation is the epoch's benchmark. On one
+thread of the processor, where a training of the graph runs; each in a process of its own.
 """
 
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
 import torch
 from torch.nn import functional
 
+from benchmarks.apart import Apart, apart
 from benchmarks.ratio import Comparison, Work, in_turn, timed
+from benchmarks.threads import threads
 from pawprint.data.batches import Batch, TrainBatches
 from pawprint.diagnostics.gradient_norm import gradient_norm, gradient_norms
+from pawprint.memory import keep_freed_memory
 from pawprint.models import build_model
 from pawprint.tracking import Trackers
 from pawprint.training import loop, variant
@@ -70,10 +75,8 @@ def our_epoch(spec: RunSpec, data: Data, batches: TimedBatches, log_step: loop.L
     def work() -> float:
         nonlocal done
         done += 1
-        torch.use_deterministic_algorithms(True, warn_only=True)  # ours pays for it, a bare step does not
         training.spec = replace(spec, epochs=done)
         loop.run(training, log_step, lambda row, step: None, lambda: None, save_every_seconds=float("inf"))
-        torch.use_deterministic_algorithms(False)
         if training.diverged:
             raise RuntimeError(f"expected a whole epoch to time: {training.diverged}")
         return batches.seconds
@@ -82,39 +85,76 @@ def our_epoch(spec: RunSpec, data: Data, batches: TimedBatches, log_step: loop.L
 
 
 def run() -> list[Comparison]:
-    """A comparison for each picture size, and the gradient norms' share of the bare step."""
+    """For each picture size against both bare steps, and the gradient norms' share of the first."""
     with tempfile.TemporaryDirectory() as folder:
         surroundings = {"PAWPRINT_RUNS": folder, "WANDB_MODE": "offline"}
         with mock.patch.dict(os.environ, surroundings):
-            return [row for pixels in PLACES for row in _at(pixels, Path(folder))]
+            return [row for pixels, how in PLACES.items() for row in compare(pixels, *how)]
 
 
-def _at(pixels: int, folder: Path) -> list[Comparison]:
-    n_steps, repeats = PLACES[pixels]
+def compare(pixels: int, n_steps: int, repeats: int) -> list[Comparison]:
+    with ExitStack() as running:
+
+        def started(make: Callable[..., Any], *arguments: object) -> Apart:
+            return running.enter_context(apart(make, pixels, n_steps, *arguments))
+
+        works = {
+            "ours": started(ours),
+            "bare": started(bare, False),
+            "kept": started(bare, True),
+            "norms": started(norms),
+        }
+        seconds = {name: [s / n_steps for s in rounds] for name, rounds in in_turn(works, repeats).items()}
+    place, against = f"{pixels} px, batch {BATCH_SIZE}", "bare PyTorch step"
+    return [
+        Comparison(f"step, {place}", against, seconds["ours"], seconds["bare"], target=TARGET),
+        Comparison(f"step, {place}", f"{against}, memory kept", seconds["ours"], seconds["kept"]),
+        Comparison(f"gradient_norm, {place}", f"{against}, whole", seconds["norms"], seconds["bare"]),
+    ]
+
+
+@contextmanager
+def ours(pixels: int, n_steps: int) -> Iterator[Work]:
+    """The loop over so many steps, told to the trackers; RuntimeError where one of these gave up."""
     data = noise(pixels, n_steps * BATCH_SIZE)
-    spec = RunSpec(
-        study="bench", variant=f"step_{pixels}", run="step", seed=0, batch_size=BATCH_SIZE, accelerator="cpu"
-    )
-    batch = next(TrainBatches(data, spec).epoch(1))
+    spec = _spec(pixels)
     tracker = Trackers(TRACKERS, spec, f"bench{pixels}", {})
-    model = build_model(spec, data).train()
-    bare = bare_step(model, batch, build_optimizer(spec, model))
-    works = {
-        "ours": our_epoch(spec, data, InMemory(data, spec, batch), tracker.log_step),
-        "bare": timed(lambda: [bare() for _ in range(n_steps)]),
-        "gradient_norm": timed(lambda: [gradient_norm(gradient_norms(model)) for _ in range(n_steps)]),
-    }
-    seconds = {name: [s / n_steps for s in rounds] for name, rounds in in_turn(works, repeats).items()}
+    yield our_epoch(spec, data, InMemory(data, spec, _batch(data, spec)), tracker.log_step)
     if set(tracker.trackers) != set(TRACKERS):
         raise RuntimeError(f"expected the trackers {TRACKERS} to last, only {set(tracker.trackers)} did")
     tracker.finish({}, step=10**6)
-    place = f"{pixels} px, batch {BATCH_SIZE}"
-    return [
-        Comparison(f"step, {place}", "bare PyTorch step", seconds["ours"], seconds["bare"], target=TARGET),
-        Comparison(
-            f"gradient_norm, {place}", "bare PyTorch step, whole", seconds["gradient_norm"], seconds["bare"]
-        ),
-    ]  # fmt: skip
+
+
+@contextmanager
+def bare(pixels: int, n_steps: int, keeps_memory: bool) -> Iterator[Work]:
+    """So many bare steps."""
+    if keeps_memory:
+        keep_freed_memory()
+    data, spec = noise(pixels, BATCH_SIZE), _spec(pixels)
+    model = build_model(spec, data).train()
+    step = bare_step(model, _batch(data, spec), build_optimizer(spec, model))
+    with threads(1):
+        yield timed(lambda: [step() for _ in range(n_steps)])
+
+
+@contextmanager
+def norms(pixels: int, n_steps: int) -> Iterator[Work]:
+    """The norms of one step's gradients, so many times."""
+    data, spec = noise(pixels, BATCH_SIZE), _spec(pixels)
+    model = build_model(spec, data).train()
+    with threads(1):
+        bare_step(model, _batch(data, spec), build_optimizer(spec, model))()
+        yield timed(lambda: [gradient_norm(gradient_norms(model)) for _ in range(n_steps)])
+
+
+def _spec(pixels: int) -> RunSpec:
+    return RunSpec(
+        study="bench", variant=f"step_{pixels}", run="step", seed=0, batch_size=BATCH_SIZE, accelerator="cpu"
+    )  # fmt: skip
+
+
+def _batch(data: Data, spec: RunSpec) -> Batch:
+    return next(TrainBatches(data, spec).epoch(1))
 
 
 def bare_step(model: torch.nn.Module, batch: Batch, optimizer: torch.optim.Optimizer) -> Callable[[], None]:

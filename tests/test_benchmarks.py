@@ -2,10 +2,12 @@
 
 import gzip
 import json
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -29,9 +31,11 @@ from benchmarks import (
     pictures,
     probe,
     small_model,
+    step,
     study,
     tta,
 )
+from benchmarks.apart import apart
 from benchmarks.ratio import Comparison, Range, Work, in_turn, timed
 from benchmarks.serve import untrained
 from benchmarks.step import noise as pictures_of_noise
@@ -105,7 +109,6 @@ def test_the_small_model_is_compared_with_both_plain_loops(noise: tuple[np.ndarr
     assert [row.compared_with.split()[0] for row in rows] == ["FashionMNIST", "the"]
     assert all(len(row.ours_seconds) == 2 and row.ratio.low > 0 for row in rows)
     assert rows[0].theirs_seconds != rows[1].theirs_seconds
-    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_the_small_models_plain_loop_learns() -> None:
@@ -206,7 +209,7 @@ def test_an_epoch_is_compared_with_each_pattern_and_with_a_worker(fetched: Path,
     assert [row.benchmark for row in rows] == [place, f"{place}, 1 worker", place, f"{epoch.LIMIT}, 32 px: the limit"]
     assert [row.target for row in rows] == [0.83, 0.83, None, None]
     assert all(row.ratio.low > 0 for row in rows)
-    assert epoch.bare(pictures.prepared(fetched, 32))() == 16
+    assert epoch.bare(pictures.train_folder(fetched), pictures.prepared(fetched, 32))() == 16
 
 
 def test_the_reference_scripts_meters_are_right() -> None:
@@ -231,12 +234,44 @@ def test_two_trainings_side_by_side_are_compared_with_two_in_turn() -> None:
     assert row.ratio.low > 0
 
 
-def test_a_training_that_ended_is_told() -> None:
-    with (
-        subprocess.Popen([sys.executable, "-c", "print('no')"], stdout=subprocess.PIPE, text=True) as ended,
-        pytest.raises(RuntimeError, match="expected 'done', found 'no'"),
-    ):
-        study.expect(ended, study.DONE)
+@contextmanager
+def ends(status: int) -> Iterator[Work]:
+    """Work that ends its process, or none at all."""
+    if status < 0:
+        raise ValueError("not made")
+    yield lambda: os._exit(status)
+
+
+@pytest.mark.parametrize(("status", "told"), [(7, 7), (-1, 1)])
+def test_work_apart_that_ended_its_process_is_told(status: int, told: int, capfd: pytest.CaptureFixture[str]) -> None:
+    with apart(ends, status) as work, pytest.raises(RuntimeError, match=f"ends: its process ended with status {told}"):
+        work()
+    assert ("not made" in capfd.readouterr().err) == (status < 0)
+
+
+@contextmanager
+def on_threads(n: int) -> Iterator[Work]:
+    """Work that takes as many seconds as its process has threads, once it was given `n`."""
+    torch.set_num_threads(n)
+    yield lambda: float(torch.get_num_threads())
+
+
+def test_work_apart_changes_nothing_here_nor_in_another() -> None:
+    here = torch.get_num_threads()
+    with apart(on_threads, 3) as three, apart(on_threads, 2) as two:
+        for work in (three, two):
+            work.begin()
+        assert (two.end(), three.end(), three(), two()) == (2, 3, 3, 2)
+    assert torch.get_num_threads() == here
+    assert not three.process.is_alive()
+
+
+@pytest.mark.long  # processes that each import torch, and W&B
+def test_a_step_is_compared_with_bare_ones_and_told_to_the_trackers() -> None:
+    rows = step.compare(8, n_steps=2, repeats=1)
+    assert [row.benchmark for row in rows] == [f"{name}, 8 px, batch 32" for name in ("step", "step", "gradient_norm")]
+    assert [row.target for row in rows] == [step.TARGET, None, None]
+    assert all(row.ratio.low > 0 for row in rows)
 
 
 def test_a_folder_is_answered_alike_by_all(tmp_path: Path) -> None:
@@ -358,3 +393,12 @@ def test_an_unknown_benchmark_is_answered_with_a_likely_one(capsys) -> None:
     with pytest.raises(SystemExit):
         bench.main(["stpe"])
     assert "step" in capsys.readouterr().err
+
+
+def test_figures_taken_beside_other_work_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "LOOK_SECONDS", 1)
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        found = bench.about(bench.busy_cores())
+        busy.kill()
+    assert "other work was running" in found
+    assert "other work" not in bench.about(0.0)
