@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import mmap
 import os
 import re
 import subprocess
@@ -25,6 +26,7 @@ from benchmarks import (
     epoch,
     growth,
     infer,
+    inside,
     leakage_search,
     loader,
     noop,
@@ -264,6 +266,32 @@ def test_work_apart_changes_nothing_here_nor_in_another() -> None:
         assert (two.end(), three.end(), three(), two()) == (2, 3, 3, 2)
     assert torch.get_num_threads() == here
     assert not three.process.is_alive()
+
+
+def test_inside_tells_operations_and_new_pages() -> None:
+    def product() -> None:
+        torch.zeros(64, 64) @ torch.zeros(64, 64)
+
+    def product_and_new_memory() -> None:
+        product()
+        with mmap.mmap(-1, 256 * mmap.PAGESIZE) as new:
+            new.write(bytes(len(new)))
+
+    few, many = inside.look(timed(product)), inside.look(timed(product_and_new_memory))
+    assert "aten::mm | 1 |" in few
+    assert _pages(few) < 256 <= _pages(many)
+
+
+def _pages(told: str) -> int:
+    found = re.search(r"([\d,]+) pages", told)
+    assert found
+    return int(found[1].replace(",", ""))
+
+
+def test_inside_looks_at_what_the_benchmark_has(capsys) -> None:
+    with pytest.raises(SystemExit):
+        inside.main(["epoch", "65"])
+    assert "65: epoch has 64, 224" in capsys.readouterr().err
 
 
 @pytest.mark.long  # processes that each import torch, and W&B
