@@ -1,5 +1,6 @@
 """What our side of a benchmark spends its time on: torch's operations, new pages, the system.
 
+    python -m benchmarks.inside loader 224            # an epoch's batches at 224 px, on one thread
     python -m benchmarks.inside epoch 64              # an epoch of `epoch` at 64 px
     python -m benchmarks.inside epoch 64 --workers 1
     python -m benchmarks.inside small_model 256       # an epoch of `small_model` at batches of 256
@@ -11,18 +12,21 @@ profiler. A profiled epoch is slower: what it tells is shares.
 import argparse
 import resource
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks import epoch, small_model
+from benchmarks import epoch, loader, small_model
 from benchmarks.pictures import draw
 from benchmarks.ratio import Work
 
-PLACES: dict[str, Mapping[int, Any]] = {"epoch": epoch.PLACES, "small_model": small_model.PLACES}
+PLACES: dict[str, Collection[int]] = {
+    "loader": loader.SIZES,
+    "epoch": epoch.PLACES,
+    "small_model": small_model.PLACES,
+}
 OPERATIONS = 8  # the longest
 
 
@@ -35,11 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.size not in PLACES[options.benchmark]:
         parser.error(f"{options.size}: {options.benchmark} has {', '.join(map(str, PLACES[options.benchmark]))}")
     with ExitStack() as running:
-        if options.benchmark == "epoch":
-            folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
+        fetched = Path(running.enter_context(tempfile.TemporaryDirectory())) / "fetch"
+        if options.benchmark == "loader":
+            draw(fetched, loader.N_TRAIN)
+            work = running.enter_context(loader.ours(fetched, options.size))
+        elif options.benchmark == "epoch":
             n_train, _, _ = epoch.PLACES[options.size]
-            draw(folder, n_train)
-            work = running.enter_context(epoch.ours(folder, options.size, options.workers))
+            draw(fetched, n_train)
+            work = running.enter_context(epoch.ours(fetched, options.size, options.workers))
         else:
             images, labels = (part[: small_model.PLACES[options.size]] for part in small_model.train_set(None))
             work = running.enter_context(small_model.ours(images, labels, options.size))

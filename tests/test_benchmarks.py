@@ -288,6 +288,17 @@ def _pages(told: str) -> int:
     return int(found[1].replace(",", ""))
 
 
+def test_inside_makes_its_pictures_anew(tmp_path: Path) -> None:
+    script = "from benchmarks import inside, loader; loader.N_TRAIN = 16; inside.main(['loader', '64'])"
+    for _ in range(2):
+        told = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "TMPDIR": str(tmp_path)}, check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        assert "aten::gather | 1 |" in told.stdout
+    assert not list(tmp_path.glob("prepared*"))
+
+
 def test_inside_looks_at_what_the_benchmark_has(capsys) -> None:
     with pytest.raises(SystemExit):
         inside.main(["epoch", "65"])
