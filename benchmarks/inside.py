@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.size not in PLACES[options.benchmark]:
         parser.error(f"{options.size}: {options.benchmark} has {', '.join(map(str, PLACES[options.benchmark]))}")
+    if options.workers and options.benchmark != "epoch":
+        parser.error(f"--workers {options.workers}: expected none, only epoch has a row with workers")
     with ExitStack() as running:
         fetched = Path(running.enter_context(tempfile.TemporaryDirectory())) / "fetch"
         if options.benchmark == "loader":

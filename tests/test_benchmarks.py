@@ -299,10 +299,14 @@ def test_inside_makes_its_pictures_anew(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("prepared*"))
 
 
-def test_inside_looks_at_what_the_benchmark_has(capsys) -> None:
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [("epoch 65", "65: epoch has 64, 224"), ("loader 64 --workers 1", "--workers 1: expected none, only epoch")],
+)
+def test_inside_looks_at_what_the_benchmark_has(asked: str, told: str, capsys) -> None:
     with pytest.raises(SystemExit):
-        inside.main(["epoch", "65"])
-    assert "65: epoch has 64, 224" in capsys.readouterr().err
+        inside.main(asked.split())
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.long  # processes that each import torch, and W&B

@@ -26,6 +26,18 @@ def test_measuring_leaves_the_random_state_as_it_was() -> None:
     assert np.array_equal(numpy_state, np.random.get_state()[1])  # type: ignore[arg-type]
 
 
+def test_new_memory_is_not_filled_beside_deterministic_algorithms() -> None:
+    filled = "import torch; print(bool(torch.empty(1_000_000).isnan().all()))"
+    plainly = f"import torch; torch.use_deterministic_algorithms(True); {filled}"
+    seeded = f"from pawprint.seeding import seed_run; seed_run(0, 1); {filled}"
+
+    def told(program: str) -> str:
+        return subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True).stdout
+
+    assert told(plainly) == "True\n"  # what there is to be spared
+    assert told(seeded) == "False\n"
+
+
 SUM = "import numpy as np; a = np.random.default_rng(0).random((300, 300)); print((a @ a).tobytes().hex()[:4000])"
 
 
